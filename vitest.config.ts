@@ -1,0 +1,29 @@
+import {defineConfig} from 'vitest/config';
+
+export default defineConfig({
+	test: {
+		reporters: ['default'],
+		projects: [
+			{test: {name: 'unit', include: ['src/**/*.test.ts', 'test/support/**/*.test.ts', 'test/cluster/**/*.test.ts']}},
+			{
+				test: {
+					name: 'integration',
+					include: ['test/integration/**/*.test.ts'],
+					globalSetup: ['test/integration/setup.ts'],
+					testTimeout: 120_000,
+					hookTimeout: 120_000,
+				},
+			},
+			{
+				test: {
+					name: 'e2e',
+					include: ['test/e2e/**/*.test.ts'],
+					globalSetup: ['test/e2e/setup.ts'],
+					testTimeout: 300_000,
+					hookTimeout: 600_000,
+					fileParallelism: false,
+				},
+			},
+		],
+	},
+});
