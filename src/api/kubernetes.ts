@@ -63,7 +63,10 @@ export interface PersistentVolumeClaimSpec {
 	readonly volumeAttributesClassName?: string;
 	readonly volumeName?: string;
 	readonly selector?: unknown;
-	readonly resources?: {readonly requests?: Readonly<Record<string, string>>; readonly limits?: Readonly<Record<string, string>>};
+	readonly resources?: {
+		readonly requests?: Readonly<Record<string, string>>;
+		readonly limits?: Readonly<Record<string, string>>;
+	};
 	readonly dataSource?: TypedObjectReference;
 	readonly dataSourceRef?: TypedObjectReference;
 }
@@ -79,8 +82,16 @@ export interface PersistentVolumeClaim extends KubeObject {
 }
 
 export interface NodeSelectorTerm {
-	readonly matchExpressions?: readonly {readonly key: string; readonly operator: string; readonly values?: readonly string[]}[];
-	readonly matchFields?: readonly {readonly key: string; readonly operator: string; readonly values?: readonly string[]}[];
+	readonly matchExpressions?: readonly {
+		readonly key: string;
+		readonly operator: string;
+		readonly values?: readonly string[];
+	}[];
+	readonly matchFields?: readonly {
+		readonly key: string;
+		readonly operator: string;
+		readonly values?: readonly string[];
+	}[];
 }
 
 export interface PersistentVolume extends KubeObject {
@@ -122,7 +133,10 @@ export interface CsiNode extends KubeObject {
 }
 
 export interface Node extends KubeObject {
-	readonly spec?: {readonly unschedulable?: boolean; readonly taints?: readonly {readonly key: string; readonly effect: string}[]};
+	readonly spec?: {
+		readonly unschedulable?: boolean;
+		readonly taints?: readonly {readonly key: string; readonly effect: string}[];
+	};
 	readonly status?: {readonly conditions?: readonly {readonly type: string; readonly status: string}[]};
 }
 
@@ -162,7 +176,10 @@ export interface Container {
 	readonly args?: readonly string[];
 	readonly env?: readonly {readonly name: string; readonly value?: string}[];
 	readonly ports?: readonly {readonly name?: string; readonly containerPort: number; readonly protocol?: string}[];
-	readonly resources?: {readonly requests?: Readonly<Record<string, string>>; readonly limits?: Readonly<Record<string, string>>};
+	readonly resources?: {
+		readonly requests?: Readonly<Record<string, string>>;
+		readonly limits?: Readonly<Record<string, string>>;
+	};
 	readonly volumeMounts?: readonly {readonly name: string; readonly mountPath: string; readonly readOnly?: boolean}[];
 	readonly volumeDevices?: readonly {readonly name: string; readonly devicePath: string}[];
 	readonly securityContext?: unknown;
@@ -190,7 +207,12 @@ export interface Pod extends KubeObject {
 		readonly reason?: string;
 		readonly message?: string;
 		readonly podIP?: string;
-		readonly conditions?: readonly {readonly type: string; readonly status: string; readonly reason?: string; readonly message?: string}[];
+		readonly conditions?: readonly {
+			readonly type: string;
+			readonly status: string;
+			readonly reason?: string;
+			readonly message?: string;
+		}[];
 		readonly containerStatuses?: readonly ContainerStatus[];
 	};
 }

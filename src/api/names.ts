@@ -1,0 +1,92 @@
+/**
+ * Every group, label, annotation, finalizer and derived object name. Each says who writes it and who reads it.
+ * Names of child objects derive from the owner's UID, so that a repeat after a crash meets AlreadyExists instead of a twin.
+ */
+
+export const cdiGroup = 'cdi.kubevirt.io';
+export const cdiVersion = 'cdi.kubevirt.io/v1beta1';
+export const onesnapGroup = 'onesnap.io';
+export const onesnapVersion = 'onesnap.io/v1alpha1';
+
+/** Field manager of every write but status. */
+export const fieldManager = 'onesnap-controller';
+
+export const annotations = {
+	/** User -> us. On a DataVolume or claim: do not wait for a first consumer. Presence alone counts (CDI). */
+	bindImmediate: 'cdi.kubevirt.io/storage.bind.immediate.requested',
+	/** Us -> clients. Which way a clone went: `snapshot` or `copy` (CDI). Chosen once; on DataVolume and claim. */
+	cloneType: 'cdi.kubevirt.io/cloneType',
+	/** Us -> people. Why a clone is not shared: the reasons' codes and words. On the claim (CDI). */
+	cloneFallbackReason: 'cdi.kubevirt.io/cloneFallbackReason',
+	/** Us and users -> us. On a claim with a VolumeCloneSource: the namespace that source lives in (CDI). Guarded by admission. */
+	dataSourceNamespace: 'cdi.kubevirt.io/dataSourceNamespace',
+	/** Us -> clients. On the claim: UID of the DataVolume it was made for (CDI). */
+	createdForDataVolume: 'cdi.kubevirt.io/createdForDataVolume',
+	/** Us -> us. `namespace/name` of the DataVolume, on a VolumeCloneSource in another namespace, where no owner reference may point (CDI). */
+	ownedByDataVolume: 'cdi.kubevirt.io/ownedByDataVolume',
+	contentType: 'cdi.kubevirt.io/storage.contentType',
+	/** Us -> us, durable: the SharedSnapshot that a clone request is assigned to. On the DataVolume. */
+	sharedSnapshot: 'onesnap.io/shared-snapshot',
+	/** Us -> people: which rule let the snapshot serve this request. On the DataVolume. */
+	reuseRule: 'onesnap.io/reuse-rule',
+	/** User -> us. On a claim (or its DataVolume): "true" says that its content never changes again. */
+	immutable: 'onesnap.io/immutable',
+	/** Admin -> us. On a StorageClass: `equal` if restores must be of the source's size and grow afterwards. */
+	restoreSize: 'onesnap.io/restore-size',
+	/** Admin -> us. On a StorageClass: VolumeSnapshots per content, and restores in flight for each. */
+	stripes: 'onesnap.io/stripes',
+	restoreWindow: 'onesnap.io/restore-window',
+	/** scheduler -> provisioner, and us where a claim must bind with no consumer. */
+	selectedNode: 'volume.kubernetes.io/selected-node',
+	defaultStorageClass: 'storageclass.kubernetes.io/is-default-class',
+	defaultVirtStorageClass: 'storageclass.kubevirt.io/is-default-virt-class',
+	/** external-snapshotter: secrets for DeleteSnapshot; copied to aliases, which nobody else would give them. */
+	deletionSecretName: 'snapshot.storage.kubernetes.io/deletion-secret-name',
+	deletionSecretNamespace: 'snapshot.storage.kubernetes.io/deletion-secret-namespace',
+} as const;
+
+export const labels = {
+	managedBy: 'app.kubernetes.io/managed-by',
+	component: 'app.kubernetes.io/component',
+	/** On prime claims, worker Pods: UID of the claim they fill. */
+	targetUid: 'onesnap.io/target-uid',
+	/** On prime claims, worker Pods: where that claim is. An owner reference cannot cross namespaces. */
+	targetNamespace: 'onesnap.io/target-namespace',
+	/** On VolumeSnapshots, contents: UID of the SharedSnapshot they belong to. */
+	sharedSnapshotUid: 'onesnap.io/shared-snapshot-uid',
+	/** On a SharedSnapshot: hash of its content key. */
+	contentHash: 'onesnap.io/content',
+	/** Backup tools skip what carries it (CDI does the same). */
+	excludeFromBackup: 'velero.io/exclude-from-backup',
+	/** Alerting rules of clusters look at it: a disk image fills its claim by design (CDI). */
+	fillingUpAlert: 'alerts.k8s.io/KubePersistentVolumeFillingUp',
+	app: 'app',
+	/** CDI's component label on its Pods and claims. */
+	cdiComponent: 'cdi.kubevirt.io',
+} as const;
+
+export const managedByValue = 'onesnap-controller';
+
+/** On prime claims and worker Pods, an annotation because names may be longer than a label value: name of the claim they fill. */
+export const targetNameAnnotation = 'onesnap.io/target-name';
+
+export const finalizers = {
+	/** On VolumeSnapshots of ours and on SharedSnapshots: removed by us when no clone needs them any more. */
+	sharedSnapshot: 'onesnap.io/shared-snapshot',
+} as const;
+
+/** CDI's names, tools know them. */
+export const importSourceName = (dataVolumeUid: string): string => `volume-import-source-${dataVolumeUid}`;
+export const cloneSourceName = (dataVolumeUid: string): string => `volume-clone-source-${dataVolumeUid}`;
+/** Prime claim of an import, in the target's namespace. */
+export const primeClaimName = (targetUid: string): string => `prime-${targetUid}`;
+/** Prime claim of a copy, in the source's namespace: both must be mounted by one Pod. */
+export const copyClaimName = (targetUid: string): string => `tmp-pvc-${targetUid}`;
+/** Claim restored from a snapshot only to be read by a copy, in the snapshot's namespace. */
+export const copySourceClaimName = (targetUid: string): string => `tmp-source-pvc-${targetUid}`;
+export const importerPodName = (targetUid: string): string => `importer-prime-${targetUid}`;
+export const copierPodName = (targetUid: string): string => `${targetUid}-source-pod`;
+
+/** Both in the source's namespace (stripe) and, under the same name, in a target's namespace (alias). */
+export const stripeName = (sharedSnapshotUid: string, stripe: number): string =>
+	`onesnap-${sharedSnapshotUid}-${stripe}`;

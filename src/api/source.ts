@@ -1,0 +1,82 @@
+/** `spec.source` parsed into one of what can be done, or why it cannot. Pure: shape only, nothing is looked up. */
+import type {DataVolume, HttpSource, ObjectSource} from './datavolume.ts';
+
+export type Source =
+	| {readonly kind: 'http'; readonly http: HttpSource}
+	| {readonly kind: 'blank'}
+	| {readonly kind: 'pvc'; readonly pvc: ObjectSource}
+	| {readonly kind: 'snapshot'; readonly snapshot: ObjectSource}
+	/** `dataSource`/`dataSourceRef` of the user's own: Kubernetes fills the claim, we watch it bind. */
+	| {readonly kind: 'external'};
+
+export interface SourceRefusal {
+	readonly reason: 'NotSupported' | 'Invalid';
+	readonly message: string;
+}
+
+const known = ['http', 'blank', 'pvc', 'snapshot', 's3', 'gcs', 'registry', 'imageio', 'vddk', 'upload'] as const;
+
+const checksumDigits: Readonly<Record<string, number>> = {md5: 32, sha1: 40, sha256: 64, sha512: 128};
+
+/** Undefined where the text is `algorithm:hex` with the digits that the algorithm has. */
+export function checksumViolation(checksum: string): string | undefined {
+	const [algorithm = '', hex = ''] = checksum.split(':', 2);
+	const digits = checksumDigits[algorithm];
+	if (digits === undefined) {
+		return `Invalid checksum format: "${checksum}" must be algorithm:hex with md5, sha1, sha256 or sha512`;
+	}
+	if (hex.length !== digits || !/^[0-9a-fA-F]*$/.test(hex) || checksum !== `${algorithm}:${hex}`) {
+		return `Invalid checksum format: ${algorithm} wants ${digits} hexadecimal digits after the colon`;
+	}
+	return undefined;
+}
+
+function urlViolation(url: string): string | undefined {
+	if (url === '') return 'spec.source.http.url is empty';
+	let parsed: URL;
+	try {
+		parsed = new URL(url);
+	} catch {
+		return 'spec.source.http.url is not a URL';
+	}
+	if (parsed.protocol !== 'http:' && parsed.protocol !== 'https:') {
+		return `spec.source.http.url has the scheme ${parsed.protocol.slice(0, -1)}; http and https are possible`;
+	}
+	return undefined;
+}
+
+export function parseSource(dataVolume: DataVolume): Source | SourceRefusal {
+	const {source, sourceRef, pvc, storage, contentType} = dataVolume.spec;
+	if (sourceRef)
+		return {
+			reason: 'NotSupported',
+			message: 'spec.sourceRef is not supported yet: name the claim or snapshot in spec.source',
+		};
+	if (!source) {
+		const external = pvc ?? storage;
+		if (external?.dataSource ?? external?.dataSourceRef) return {kind: 'external'};
+		return {
+			reason: 'Invalid',
+			message: 'Data volume should have either Source or SourceRef, or be externally populated',
+		};
+	}
+	const set = known.filter((kind) => source[kind] !== undefined);
+	const [first] = set;
+	if (!first) return {reason: 'Invalid', message: 'Missing Data volume source'};
+	if (set.length > 1) return {reason: 'Invalid', message: `Multiple Data volume sources: ${set.join(', ')}`};
+	if (contentType === 'archive')
+		return {reason: 'NotSupported', message: 'spec.contentType archive is not supported yet'};
+	if (source.http) {
+		const violation =
+			urlViolation(source.http.url) ?? (source.http.checksum && checksumViolation(source.http.checksum));
+		return violation ? {reason: 'Invalid', message: violation} : {kind: 'http', http: source.http};
+	}
+	if (source.blank) return {kind: 'blank'};
+	if (source.pvc) return {kind: 'pvc', pvc: source.pvc};
+	if (source.snapshot) return {kind: 'snapshot', snapshot: source.snapshot};
+	return {reason: 'NotSupported', message: `spec.source.${first} is not supported yet`};
+}
+
+export function isRefusal(source: Source | SourceRefusal): source is SourceRefusal {
+	return 'reason' in source;
+}

@@ -1,0 +1,140 @@
+/** The controller: reads its configuration, builds the parts, wires them and runs them while it leads. */
+import {randomUUID} from 'node:crypto';
+import {makeDataVolumeController} from '../datavolume/controller.ts';
+import {makeCloneRequests} from '../datavolume/requests.ts';
+import {Caches} from '../kube/caches.ts';
+import {KubeClient} from '../kube/client.ts';
+import {connect} from '../kube/connection.ts';
+import {KubeEventRecorder} from '../kube/events.ts';
+import {LeaderElector} from '../kube/leader-election.ts';
+import * as resources from '../kube/resources.ts';
+import {makePopulate} from '../populate/controller.ts';
+import {ProgressBook} from '../populate/progress.ts';
+import {systemClock} from '../process/clock.ts';
+import {choice, ConfigError, integer, optionalText, parseConfig, text} from '../process/config.ts';
+import {startHealthServer} from '../process/health.ts';
+import {logLevels, makeLogger} from '../process/log.ts';
+import {collectProcessMetrics, registry} from '../process/metrics.ts';
+import {listenForShutdown} from '../process/shutdown.ts';
+import {makeSmartClone} from '../smartclone/controller.ts';
+import {fieldManager} from '../api/names.ts';
+
+const options = {
+	'worker-image': text({help: 'Image of the importer and copier Pods', env: 'ONESNAP_WORKER_IMAGE'}),
+	'image-pull-secrets': optionalText({
+		help: 'Names of Secrets that worker Pods pull their image with, separated by commas',
+		env: 'ONESNAP_IMAGE_PULL_SECRETS',
+	}),
+	namespace: text({help: 'Namespace of the Lease', env: 'ONESNAP_NAMESPACE', default: 'onesnap'}),
+	identity: text({help: 'Name of this replica', env: 'ONESNAP_IDENTITY', default: 'onesnap-controller'}),
+	kubeconfig: optionalText({
+		help: 'Path of a kubeconfig; the Pod’s own service account where absent',
+		env: 'KUBECONFIG',
+	}),
+	port: integer({
+		help: 'Port of /metrics, /healthz and /readyz',
+		env: 'ONESNAP_PORT',
+		default: 8080,
+		min: 0,
+		max: 65_535,
+	}),
+	'log-level': choice({
+		help: 'Least severe level that is logged',
+		env: 'ONESNAP_LOG_LEVEL',
+		choices: logLevels,
+		default: 'info',
+	}),
+	'filesystem-overhead-permille': integer({
+		help: 'Thousandths of a Filesystem claim that the file system needs for itself',
+		env: 'ONESNAP_FILESYSTEM_OVERHEAD_PERMILLE',
+		default: 60,
+		min: 0,
+		max: 999,
+	}),
+};
+
+function readOptions() {
+	try {
+		return parseConfig(options, {args: process.argv.slice(2), env: process.env});
+	} catch (error) {
+		if (!(error instanceof ConfigError)) throw error;
+		for (const mistake of error.mistakes) console.error(mistake);
+		process.exit(2);
+	}
+}
+
+const kinds = [
+	...[resources.dataVolumes, resources.volumeImportSources, resources.volumeCloneSources, resources.sharedSnapshots],
+	...[resources.persistentVolumeClaims, resources.persistentVolumes, resources.pods, resources.nodes],
+	...[resources.storageClasses, resources.csiDrivers, resources.csiNodes],
+	...[resources.validatingAdmissionPolicies, resources.validatingAdmissionPolicyBindings],
+].map((resource) => ({resource}));
+/** External-snapshotter's kinds: a cluster without them copies. */
+const optionalKinds = [
+	resources.volumeSnapshots,
+	resources.volumeSnapshotContents,
+	resources.volumeSnapshotClasses,
+].map((resource) => ({resource, optional: true}));
+
+const config = readOptions();
+const log = makeLogger({level: config['log-level'], fields: {program: 'onesnap-controller'}});
+using shutdown = listenForShutdown({log, deadlineMs: 15_000});
+collectProcessMetrics();
+
+const identity = `${config.identity}_${randomUUID()}`;
+const api = new KubeClient({connection: connect(config.kubeconfig), fieldManager, userAgent: 'onesnap-controller'});
+const caches = new Caches({api, kinds: [...kinds, ...optionalKinds], log});
+const events = new KubeEventRecorder({api, component: 'onesnap-controller', instance: config.identity, log});
+const filesystemOverhead = config['filesystem-overhead-permille'] / 1000;
+
+const requests = makeCloneRequests(api, caches);
+const smartClone = makeSmartClone({api, caches, events, log, requests});
+const populate = makePopulate({
+	api,
+	caches,
+	events,
+	log,
+	settings: {
+		image: config['worker-image'],
+		filesystemOverhead,
+		imagePullSecrets: (config['image-pull-secrets'] ?? '').split(',').filter((name) => name !== ''),
+	},
+});
+const progress = new ProgressBook({caches, clock: systemClock, onChange: (key) => dataVolumes.enqueue(key)});
+const dataVolumes = makeDataVolumeController({
+	api,
+	caches,
+	events,
+	log,
+	clock: systemClock,
+	filesystemOverhead,
+	waiting: smartClone.waiting,
+	wakeSharing: smartClone.wake,
+	populationOf: populate.populationOf,
+	percentOf: (uid) => progress.of(uid),
+});
+
+const elector = new LeaderElector({
+	api,
+	lease: {namespace: config.namespace, name: 'onesnap-controller'},
+	identity,
+	log,
+});
+await using _health = await startHealthServer({
+	port: config.port,
+	registry,
+	ready: {caches: () => (caches.hasSynced ? undefined : 'the first lists are not complete yet')},
+});
+
+const watching = caches.start(shutdown.signal);
+const end = await elector.run(shutdown.signal, async (leadership) => {
+	const parts = [dataVolumes, populate.controller, smartClone.controller, progress];
+	await Promise.all(parts.map((part) => part.run(leadership)));
+});
+// A replica that lost its Lease begins anew as a candidate: nothing it remembers counts any more.
+if (end === 'lost') {
+	shutdown.begin('leadership lost');
+	process.exitCode = 1;
+}
+await watching;
+await events.close();

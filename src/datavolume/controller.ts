@@ -1,0 +1,247 @@
+/** Turns DataVolumes into claims and reports how they get on. Key: `namespace/name`. */
+import {isDeepStrictEqual} from 'node:util';
+import type {DataVolume, DataVolumeStatus} from '../api/datavolume.ts';
+import type {PersistentVolumeClaim} from '../api/kubernetes.ts';
+import {annotations, fieldManager} from '../api/names.ts';
+import type {Caches} from '../kube/caches.ts';
+import type {KubeApi} from '../kube/client.ts';
+import {Controller, type ReconcileResult, type Round, watch} from '../kube/controller.ts';
+import {isNotFound} from '../kube/errors.ts';
+import type {EventRecorder} from '../kube/events.ts';
+import * as resources from '../kube/resources.ts';
+import type {Index} from '../kube/store.ts';
+import {targetKeyOf} from '../populate/observe.ts';
+import type {Population} from '../populate/population.ts';
+import type {Clock} from '../process/clock.ts';
+import type {Logger} from '../process/log.ts';
+import {sharedByUid, snapshotByShared} from '../smartclone/observe.ts';
+import type {WaitingRequests} from '../smartclone/requests.ts';
+import {RestoreWindow} from '../smartclone/restore-window.ts';
+import {type DataVolumePlan, decide} from './decide.ts';
+import {decisionEvents, transitionEvents} from './events.ts';
+import {execute} from './execute.ts';
+import {dataVolumeSeconds, dataVolumesPending} from './metrics.ts';
+import {cloneSourcesByDataVolume, type Observed, observe} from './observe.ts';
+import {dataVolumesByShared, dataVolumesBySnapshot, dataVolumesBySource} from './requests.ts';
+import {type Outcome, statusOf} from './status.ts';
+
+const safetyNetMs = 60_000;
+const nextStepMs = 50;
+/** Storage classes and policies are watched for their content, not for whom they concern; so missing ones are looked for. */
+const missingMs = 10_000;
+
+export interface DataVolumeOptions {
+	readonly api: KubeApi;
+	readonly caches: Caches;
+	readonly events: EventRecorder;
+	readonly log: Logger;
+	readonly clock: Clock;
+	readonly filesystemOverhead: number;
+	readonly waiting: WaitingRequests;
+	readonly wakeSharing: (source: {readonly namespace: string; readonly name: string}) => void;
+	readonly populationOf: (claim: PersistentVolumeClaim) => Population;
+	readonly percentOf: (claimUid: string) => number | undefined;
+}
+
+/** Claims that are being restored, by the name of their snapshot. */
+const pendingByDataSource: Index<PersistentVolumeClaim> = {
+	name: 'pendingDataSource',
+	keys: ({spec, status}) =>
+		spec.dataSource?.kind === 'VolumeSnapshot' && status?.phase !== 'Bound' ? [spec.dataSource.name] : [],
+};
+
+/** Claims that no consumer uses yet restore nothing: they do not take a place in the window. */
+function isRestoring(caches: Caches, claim: PersistentVolumeClaim): boolean {
+	const storageClass = caches.store(resources.storageClasses).get(undefined, claim.spec.storageClassName ?? '');
+	if (storageClass?.volumeBindingMode !== 'WaitForFirstConsumer') return true;
+	return claim.metadata.annotations?.[annotations.selectedNode] !== undefined;
+}
+
+export function makeDataVolumeController(options: DataVolumeOptions): Controller {
+	const {api, caches, events, log, clock, waiting} = options;
+	caches.addIndex(resources.dataVolumes, dataVolumesByShared);
+	caches.addIndex(resources.dataVolumes, dataVolumesBySource);
+	caches.addIndex(resources.volumeCloneSources, cloneSourcesByDataVolume);
+	caches.addIndex(resources.persistentVolumeClaims, pendingByDataSource);
+	caches.addIndex(resources.volumeSnapshots, snapshotByShared);
+	caches.addIndex(resources.sharedSnapshots, sharedByUid);
+	caches.addIndex(resources.dataVolumes, dataVolumesBySnapshot);
+	const dataVolumes = caches.store(resources.dataVolumes);
+	const claims = caches.store(resources.persistentVolumeClaims);
+
+	const window = new RestoreWindow((snapshotName) => {
+		const restoring = claims
+			.byIndex(pendingByDataSource.name, snapshotName)
+			.filter((claim) => isRestoring(caches, claim));
+		return new Set(
+			restoring.map(
+				(claim) => claim.metadata.annotations?.[annotations.createdForDataVolume] ?? claim.metadata.uid ?? '',
+			),
+		);
+	});
+
+	const context = {
+		caches,
+		waiting,
+		filesystemOverhead: options.filesystemOverhead,
+		populationOf: options.populationOf,
+		percentOf: options.percentOf,
+		now: () => clock.now(),
+	};
+
+	async function report(
+		observed: Observed,
+		plan: DataVolumePlan,
+		outcome: Outcome,
+		signal: AbortSignal,
+	): Promise<void> {
+		const {dataVolume} = observed;
+		const status = statusOf(observed, plan, outcome);
+		if (!dataVolume || !status || isDeepStrictEqual(status, dataVolume.status ?? {})) return;
+		for (const event of transitionEvents(observed, status)) events.record(dataVolume, event);
+		if (status.phase === 'Succeeded' && dataVolume.status?.phase !== 'Succeeded')
+			observeDuration(dataVolume, clock.now());
+		const before: DataVolumeStatus = dataVolume.status ?? {};
+		const removed = Object.fromEntries(
+			Object.keys(before)
+				.filter((name) => !(name in status))
+				.map((name) => [name, null]),
+		);
+		try {
+			await api.mergePatchStatus(
+				resources.dataVolumes,
+				dataVolume.metadata,
+				{status: {...removed, ...status}},
+				{fieldManager, signal},
+			);
+		} catch (error) {
+			if (!isNotFound(error)) throw error;
+		}
+	}
+
+	async function reconcile(key: string, round: Round): Promise<ReconcileResult> {
+		const {signal} = round;
+		const observed = observe(key, context);
+		const plan = decide(observed);
+		const uid = observed.dataVolume?.metadata.uid ?? '';
+		const isThere = () => dataVolumes.get(...split(key))?.metadata.uid === uid;
+		const wake = () => {
+			if (isThere()) controller.enqueue(key);
+			return isThere();
+		};
+		if (plan.do === 'refuse' || plan.do === 'wait') {
+			round.log.debug({plan: plan.do, reason: plan.reason, message: plan.message}, 'data volume waits');
+		} else if (plan.do !== 'nothing') {
+			round.log.info({plan: plan.do}, 'data volume step');
+		}
+		const outcome = await execute({api, waiting, window, uid, wake, signal}, plan);
+		if (observed.dataVolume && !outcome.paced)
+			for (const event of decisionEvents(plan)) events.record(observed.dataVolume, event);
+		await report(observed, plan, outcome, signal);
+		return next(plan, outcome);
+	}
+
+	const ofSource = (namespace: string | undefined, name: string) =>
+		dataVolumes.byIndex(dataVolumesBySource.name, `${namespace}/${name}`).map(keyOf);
+
+	const controller = new Controller({
+		name: 'datavolume',
+		caches,
+		log,
+		reconcile,
+		watches: [
+			watch(resources.dataVolumes, (dataVolume) => [keyOf(dataVolume)]),
+			// A claim concerns the DataVolume of its name, those that clone it, and the one whose claim it is made for.
+			watch(resources.persistentVolumeClaims, (claim) => {
+				const target = targetKeyOf(claim);
+				const own = dataVolumes.get(claim.metadata.namespace, claim.metadata.name) ? [keyOf(claim)] : [];
+				const waitingFor = ofSource(claim.metadata.namespace, claim.metadata.name).filter(
+					(key) => !claims.get(...split(key)),
+				);
+				return [...own, ...waitingFor, ...(target ? [target] : [])];
+			}),
+			watch(resources.pods, (pod) => {
+				const target = targetKeyOf(pod);
+				return target ? [target] : [];
+			}),
+			watch(resources.volumeCloneSources, (source) => cloneSourcesByDataVolume.keys(source)),
+			watch(resources.volumeSnapshots, (snapshot) => {
+				const [uid] = snapshotByShared.keys(snapshot);
+				const {namespace, name} = snapshot.metadata;
+				if (uid) return caches.store(resources.sharedSnapshots).byIndex(sharedByUid.name, uid).flatMap(ofShared);
+				return dataVolumes.byIndex(dataVolumesBySnapshot.name, `${namespace}/${name}`).map(keyOf);
+			}),
+			watch(resources.sharedSnapshots, (shared) => ofShared(shared)),
+		],
+	});
+
+	/** Only those that still wait for it: the others have their claims. */
+	function ofShared(shared: {readonly metadata: {readonly name: string}}): string[] {
+		const assigned = dataVolumes.byIndex(dataVolumesByShared.name, shared.metadata.name);
+		return assigned.map(keyOf).filter((key) => !claims.get(...split(key)));
+	}
+
+	caches.onChange(resources.persistentVolumeClaims, ({object: claim, type}) => {
+		const snapshotName = claim.spec.dataSource?.name;
+		const uid = claim.metadata.annotations?.[annotations.createdForDataVolume];
+		if (!snapshotName || !uid || (type !== 'delete' && claim.status?.phase !== 'Bound')) return;
+		window.release(snapshotName, uid);
+		const dataVolume = dataVolumes.get(claim.metadata.namespace, claim.metadata.name);
+		if (dataVolume?.spec.source?.pvc) options.wakeSharing(dataVolume.spec.source.pvc);
+	});
+	caches.onChange(resources.dataVolumes, (change) => {
+		dataVolumesPending.set(dataVolumes.size === 0 ? 0 : countPending(dataVolumes.list()));
+		if (change.type !== 'delete') return;
+		const {uid = ''} = change.object.metadata;
+		waiting.withdraw(uid);
+		if (change.object.spec.source?.pvc) options.wakeSharing(change.object.spec.source.pvc);
+	});
+	return controller;
+}
+
+function next(plan: DataVolumePlan, outcome: Outcome): ReconcileResult {
+	if (outcome.quota || outcome.invalid) return {recheckAfterMs: missingMs};
+	if (outcome.paced) return {recheckAfterMs: safetyNetMs};
+	switch (plan.do) {
+		case 'nothing':
+			return 'done';
+		case 'refuse':
+			return {recheckAfterMs: missingMs};
+		case 'wait':
+			return {recheckAfterMs: plan.reason === 'CloneNotAuthorized' ? missingMs : safetyNetMs};
+		case 'askForSnapshot':
+			return {recheckAfterMs: safetyNetMs};
+		case 'createImportSource':
+		case 'createCloneSource':
+		case 'createClaim':
+		case 'restoreClaim':
+		case 'growClaim':
+		case 'selectNode':
+		case 'deleteImportSource':
+		case 'deleteCloneSource':
+			return {recheckAfterMs: nextStepMs};
+		default:
+			return plan satisfies never;
+	}
+}
+
+function split(key: string): [string, string] {
+	const [namespace = '', name = ''] = key.split('/', 2);
+	return [namespace, name];
+}
+
+function keyOf({metadata}: {readonly metadata: {readonly namespace?: string; readonly name: string}}): string {
+	return `${metadata.namespace}/${metadata.name}`;
+}
+
+function countPending(list: readonly DataVolume[]): number {
+	return list.filter(({status}) =>
+		status?.conditions?.some(({type, reason}) => type === 'Bound' && reason === 'ErrClaimNotValid'),
+	).length;
+}
+
+function observeDuration({metadata, spec}: DataVolume, nowMs: number): void {
+	const source = Object.keys(spec.source ?? {external: true})[0] ?? 'external';
+	const createdAt = Date.parse(metadata.creationTimestamp ?? '');
+	if (Number.isFinite(createdAt)) dataVolumeSeconds.observe({source}, Math.max(0, nowMs - createdAt) / 1000);
+}

@@ -1,0 +1,104 @@
+/** Every event on a DataVolume, told once per transition. Reasons and messages as CDI has them. */
+import {findCondition} from '../api/conditions.ts';
+import type {DataVolumePhase, DataVolumeStatus} from '../api/datavolume.ts';
+import type {EventText} from '../kube/events.ts';
+import type {CloneDecision} from '../smartclone/strategy.ts';
+import type {DataVolumePlan} from './decide.ts';
+import type {Observed} from './observe.ts';
+
+/** Bound=False with one of these is something a person should look at. */
+const warnings = new Set([
+	'NotSupported',
+	'Invalid',
+	'ErrClaimNotValid',
+	'ErrResourceExists',
+	'ErrExceededQuota',
+	'CloneNotAuthorized',
+	'CloneWithoutSource',
+	'CloneValidationFailed',
+	'StorageClassMissing',
+	'StorageClassNotCsi',
+	'CloneSourceInUse',
+	'ClaimLost',
+]);
+
+function phaseEvent(observed: Observed, phase: DataVolumePhase): EventText | undefined {
+	const {dataVolume, clone, source} = observed;
+	const name = dataVolume?.metadata.name ?? '';
+	const target = `${dataVolume?.metadata.namespace}/${name}`;
+	const origin = clone ? `${clone.origin.namespace}/${clone.origin.name}` : '';
+	const kind = clone?.origin.kind === 'VolumeSnapshot' ? 'snapshot' : 'pvc';
+	const imported = 'kind' in source && (source.kind === 'http' || source.kind === 'blank');
+	const normal = (reason: string, message: string): EventText => ({type: 'Normal', reason, message});
+	switch (phase) {
+		case 'ImportScheduled':
+			return normal('ImportScheduled', `Import into ${name} scheduled`);
+		case 'ImportInProgress':
+			return normal('ImportInProgress', `Import into ${name} in progress`);
+		case 'CloneScheduled':
+			return normal('CloneScheduled', `Cloning from ${origin} into ${target} scheduled`);
+		case 'CloneInProgress':
+			return normal('CloneInProgress', `Cloning from ${origin} into ${target} in progress`);
+		case 'SnapshotForSmartCloneInProgress':
+			return normal(
+				'SnapshotForSmartCloneInProgress',
+				`Creating snapshot for smart-clone is in progress (for pvc ${origin})`,
+			);
+		case 'CloneFromSnapshotSourceInProgress':
+			return normal(
+				'CloneFromSnapshotSourceInProgress',
+				`Creating PVC from snapshot source is in progress (for ${kind} ${origin})`,
+			);
+		case 'PrepClaimInProgress':
+			return normal('PrepClaimInProgress', `Prepping PersistentVolumeClaim for DataVolume ${target}`);
+		case 'RebindInProgress':
+			return normal('RebindInProgress', `Rebinding PersistentVolumeClaim for DataVolume ${target}`);
+		case 'PendingPopulation':
+			return normal('PendingPopulation', `PVC ${name} waits for its first consumer`);
+		case 'Succeeded':
+			if (clone) return normal('CloneSucceeded', `Successfully cloned from ${origin} into ${target}`);
+			return imported
+				? normal('ImportSucceeded', `Successfully imported into PVC ${name}`)
+				: normal('ExternalPopulationSucceeded', `PVC ${name} was populated`);
+		case '':
+		case 'Pending':
+		case 'PVCBound':
+		case 'WaitForFirstConsumer':
+		case 'Failed':
+		case 'Unknown':
+			return undefined;
+		default:
+			return phase satisfies never;
+	}
+}
+
+function conditionEvents(before: DataVolumeStatus | undefined, after: DataVolumeStatus): EventText[] {
+	return ['Bound', 'Running'].flatMap((type): EventText[] => {
+		const old = findCondition(before?.conditions, type);
+		const now = findCondition(after.conditions, type);
+		if (!now?.reason || (old?.reason === now.reason && old.message === now.message)) return [];
+		if (type === 'Bound')
+			return [{type: warnings.has(now.reason) ? 'Warning' : 'Normal', reason: now.reason, message: now.message ?? ''}];
+		return now.reason === 'Error' || now.reason === 'ChecksumError' || now.reason === 'ImagePullFailed'
+			? [{type: 'Warning', reason: now.reason, message: now.message ?? ''}]
+			: [];
+	});
+}
+
+/** What changed between the status that is there and the one that is written now. */
+export function transitionEvents(observed: Observed, after: DataVolumeStatus): EventText[] {
+	const before = observed.dataVolume?.status;
+	const phase = after.phase ?? '';
+	const ofPhase = phase === (before?.phase ?? '') ? undefined : phaseEvent(observed, phase);
+	return [...conditionEvents(before, after), ...(ofPhase ? [ofPhase] : [])];
+}
+
+/** A clone that is copied although it could be shared elsewhere: which conditions are missing, once, when its claim is made. */
+export function decisionEvents(plan: DataVolumePlan): EventText[] {
+	const decision: CloneDecision | undefined = plan.do === 'createClaim' ? plan.decision : undefined;
+	return (decision?.declined ?? []).map(({code, message}) => ({
+		type: 'Warning',
+		reason: code,
+		message: `Not cloned by snapshot: ${message}`,
+	}));
+}

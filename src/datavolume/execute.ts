@@ -1,0 +1,106 @@
+/** A plan as API calls. Answers that a person must hear of are outcomes, the others are thrown and tried again. */
+import {annotations, fieldManager} from '../api/names.ts';
+import type {KubeObject, PersistentVolumeClaim} from '../api/kubernetes.ts';
+import type {KubeApi} from '../kube/client.ts';
+import {createOnce} from '../kube/create-once.ts';
+import {ApiError, isConflict, isExceededQuota} from '../kube/errors.ts';
+import * as resources from '../kube/resources.ts';
+import type {Resource} from '../kube/resources.ts';
+import type {WaitingRequests} from '../smartclone/requests.ts';
+import type {RestoreWindow, Wake} from '../smartclone/restore-window.ts';
+import type {DataVolumePlan} from './decide.ts';
+import {clonesDeclinedTotal, clonesTotal} from './metrics.ts';
+import type {Outcome} from './status.ts';
+
+export interface ExecuteContext {
+	readonly api: KubeApi;
+	readonly waiting: WaitingRequests;
+	readonly window: RestoreWindow;
+	/** Of the DataVolume. */
+	readonly uid: string;
+	readonly wake: Wake;
+	readonly signal: AbortSignal;
+}
+
+async function createClaim({api, signal}: ExecuteContext, claim: PersistentVolumeClaim): Promise<Outcome> {
+	try {
+		await createOnce(api, resources.persistentVolumeClaims, claim, signal);
+		return {};
+	} catch (error) {
+		if (isExceededQuota(error)) return {quota: error.statusMessage};
+		if (error instanceof ApiError && (error.code === 422 || error.code === 403)) return {invalid: error.statusMessage};
+		throw error;
+	}
+}
+
+function countClone(plan: Extract<DataVolumePlan, {do: 'createClaim' | 'restoreClaim'}>): void {
+	if (!plan.decision) return;
+	clonesTotal.inc({way: plan.decision.way});
+	for (const {code} of plan.decision.declined) clonesDeclinedTotal.inc({code});
+}
+
+async function deleteExactly<T extends KubeObject>(
+	{api, signal}: ExecuteContext,
+	resource: Resource<T>,
+	object: T,
+): Promise<Outcome> {
+	try {
+		await api.delete(resource, object.metadata, {uid: object.metadata.uid, signal});
+	} catch (error) {
+		if (!isConflict(error)) throw error;
+	}
+	return {};
+}
+
+export async function execute(context: ExecuteContext, plan: DataVolumePlan): Promise<Outcome> {
+	const {api, waiting, window, uid, wake, signal} = context;
+	switch (plan.do) {
+		case 'nothing':
+		case 'refuse':
+		case 'wait':
+			return {};
+		case 'askForSnapshot':
+			waiting.ask(plan.request);
+			return {};
+		case 'createImportSource':
+			await createOnce(api, resources.volumeImportSources, plan.source, signal);
+			return {};
+		case 'createCloneSource':
+			await createOnce(api, resources.volumeCloneSources, plan.source, signal);
+			return {};
+		case 'createClaim': {
+			const outcome = await createClaim(context, plan.claim);
+			if (!outcome.quota && !outcome.invalid) countClone(plan);
+			return outcome;
+		}
+		case 'restoreClaim': {
+			if (!window.take(plan.snapshotName, uid, plan.window, wake)) return {paced: true};
+			const outcome = await createClaim(context, plan.claim);
+			if (outcome.quota || outcome.invalid) window.release(plan.snapshotName, uid);
+			else countClone(plan);
+			return outcome;
+		}
+		case 'growClaim':
+			await api.mergePatch(
+				resources.persistentVolumeClaims,
+				plan.claim.metadata,
+				{spec: {resources: {requests: {storage: plan.request}}}},
+				{fieldManager, signal},
+			);
+			return {};
+		case 'selectNode':
+			await api.mergePatch(
+				resources.persistentVolumeClaims,
+				plan.claim.metadata,
+				{metadata: {annotations: {[annotations.selectedNode]: plan.node}}},
+				{resourceVersion: plan.claim.metadata.resourceVersion, fieldManager, signal},
+			);
+			return {};
+		case 'deleteImportSource':
+			return deleteExactly(context, resources.volumeImportSources, plan.source);
+		case 'deleteCloneSource':
+			return deleteExactly(context, resources.volumeCloneSources, plan.source);
+		default:
+			return plan satisfies never;
+	}
+}

@@ -1,0 +1,169 @@
+/** The claim and the source objects of a DataVolume, as they are written. Pure. */
+import type {DataVolume, HttpSource} from '../api/datavolume.ts';
+import type {OwnerReference, PersistentVolumeClaim, PersistentVolumeClaimSpec} from '../api/kubernetes.ts';
+import {
+	annotations,
+	cdiGroup,
+	cdiVersion,
+	cloneSourceName,
+	importSourceName,
+	labels,
+	managedByValue,
+} from '../api/names.ts';
+import type {VolumeCloneSource, VolumeImportSource} from '../api/populator.ts';
+import type {CloneDecision} from '../smartclone/strategy.ts';
+import {describeDeclined} from '../smartclone/strategy.ts';
+
+export function uidOf(dataVolume: DataVolume): string {
+	if (!dataVolume.metadata.uid)
+		throw new Error(`DataVolume ${dataVolume.metadata.name} has no UID: it does not come from the API server`);
+	return dataVolume.metadata.uid;
+}
+
+function ownedBy(dataVolume: DataVolume): OwnerReference {
+	return {
+		apiVersion: cdiVersion,
+		kind: 'DataVolume',
+		name: dataVolume.metadata.name,
+		uid: uidOf(dataVolume),
+		controller: true,
+		blockOwnerDeletion: true,
+	};
+}
+
+/** Annotations that are about the DataVolume itself and would say something else on its claim. */
+const notForClaims: readonly string[] = [
+	'kubectl.kubernetes.io/last-applied-configuration',
+	annotations.sharedSnapshot,
+	annotations.reuseRule,
+	'cdi.kubevirt.io/storage.populatedFor',
+];
+
+export interface ClaimWanted {
+	readonly spec: PersistentVolumeClaimSpec;
+	readonly annotations?: Readonly<Record<string, string>>;
+}
+
+/** Named as the DataVolume, with all its labels and annotations; goes with it. */
+export function makeClaim(dataVolume: DataVolume, wanted: ClaimWanted): PersistentVolumeClaim {
+	const copied = Object.entries(dataVolume.metadata.annotations ?? {}).filter(([name]) => !notForClaims.includes(name));
+	const {contentType = 'kubevirt', priorityClassName} = dataVolume.spec;
+	return {
+		apiVersion: 'v1',
+		kind: 'PersistentVolumeClaim',
+		metadata: {
+			name: dataVolume.metadata.name,
+			namespace: dataVolume.metadata.namespace ?? '',
+			labels: {
+				[labels.app]: 'containerized-data-importer',
+				[labels.managedBy]: managedByValue,
+				...(wanted.spec.volumeMode !== 'Block' && {[labels.fillingUpAlert]: 'disabled'}),
+				...dataVolume.metadata.labels,
+			},
+			annotations: {
+				...Object.fromEntries(copied),
+				[annotations.createdForDataVolume]: uidOf(dataVolume),
+				[annotations.contentType]: contentType,
+				...(priorityClassName && {'cdi.kubevirt.io/storage.pod.priorityclassname': priorityClassName}),
+				...wanted.annotations,
+			},
+			ownerReferences: [ownedBy(dataVolume)],
+		},
+		spec: wanted.spec,
+	};
+}
+
+export function makeImportSource(
+	dataVolume: DataVolume,
+	source: {readonly http: HttpSource} | {readonly blank: object},
+): VolumeImportSource {
+	const {contentType, preallocation} = dataVolume.spec;
+	return {
+		apiVersion: cdiVersion,
+		kind: 'VolumeImportSource',
+		metadata: {
+			name: importSourceName(uidOf(dataVolume)),
+			namespace: dataVolume.metadata.namespace ?? '',
+			labels: {[labels.managedBy]: managedByValue},
+			ownerReferences: [ownedBy(dataVolume)],
+		},
+		spec: {source, ...(contentType && {contentType}), ...(preallocation !== undefined && {preallocation})},
+	};
+}
+
+export interface CloneOrigin {
+	readonly kind: 'PersistentVolumeClaim' | 'VolumeSnapshot';
+	readonly namespace: string;
+	readonly name: string;
+}
+
+/** In the namespace of what is cloned; an owner reference cannot reach there from another one, an annotation can. */
+export function makeCloneSource(dataVolume: DataVolume, origin: CloneOrigin): VolumeCloneSource {
+	const {preallocation, priorityClassName} = dataVolume.spec;
+	const sameNamespace = origin.namespace === dataVolume.metadata.namespace;
+	return {
+		apiVersion: cdiVersion,
+		kind: 'VolumeCloneSource',
+		metadata: {
+			name: cloneSourceName(uidOf(dataVolume)),
+			namespace: origin.namespace,
+			labels: {[labels.managedBy]: managedByValue},
+			annotations: {[annotations.ownedByDataVolume]: `${dataVolume.metadata.namespace}/${dataVolume.metadata.name}`},
+			...(sameNamespace && {ownerReferences: [ownedBy(dataVolume)]}),
+		},
+		spec: {
+			source: {
+				...(origin.kind === 'VolumeSnapshot' && {apiGroup: 'snapshot.storage.k8s.io'}),
+				kind: origin.kind,
+				name: origin.name,
+			},
+			...(preallocation !== undefined && {preallocation}),
+			...(priorityClassName && {priorityClassName}),
+		},
+	};
+}
+
+/** Filled by the populate layer from the source object of this DataVolume. */
+export function makePopulatedClaim(
+	dataVolume: DataVolume,
+	spec: PersistentVolumeClaimSpec,
+	from:
+		| {readonly kind: 'import'}
+		| {readonly kind: 'clone'; readonly origin: CloneOrigin; readonly decision: CloneDecision},
+): PersistentVolumeClaim {
+	const clone = from.kind === 'clone' ? from : undefined;
+	const elsewhere = clone !== undefined && clone.origin.namespace !== dataVolume.metadata.namespace;
+	const reason = clone && describeDeclined(clone.decision.declined);
+	const uid = uidOf(dataVolume);
+	return makeClaim(dataVolume, {
+		spec: {
+			...spec,
+			dataSourceRef: {
+				apiGroup: cdiGroup,
+				kind: clone ? 'VolumeCloneSource' : 'VolumeImportSource',
+				name: clone ? cloneSourceName(uid) : importSourceName(uid),
+			},
+		},
+		annotations: {
+			...(clone && {[annotations.cloneType]: clone.decision.way}),
+			...(reason && {[annotations.cloneFallbackReason]: reason}),
+			...(elsewhere && {[annotations.dataSourceNamespace]: clone.origin.namespace}),
+		},
+	});
+}
+
+/** Restored by the provisioner from a VolumeSnapshot of its own namespace: binds only when it is complete. */
+export function makeRestoredClaim(
+	dataVolume: DataVolume,
+	spec: PersistentVolumeClaimSpec,
+	snapshot: {readonly name: string; readonly request: string},
+): PersistentVolumeClaim {
+	return makeClaim(dataVolume, {
+		spec: {
+			...spec,
+			resources: {...spec.resources, requests: {storage: snapshot.request}},
+			dataSource: {apiGroup: 'snapshot.storage.k8s.io', kind: 'VolumeSnapshot', name: snapshot.name},
+		},
+		annotations: {[annotations.cloneType]: 'snapshot'},
+	});
+}

@@ -1,0 +1,36 @@
+/**
+ * A node for a restored claim that is to bind although nobody uses it yet and its class waits for a consumer. Pure.
+ * Any node will do that could run a Pod with the volume: ready, schedulable, with the driver, and where the source's
+ * volume can be reached from.
+ */
+import type {CsiNode, Node, PersistentVolume} from '../api/kubernetes.ts';
+
+function matches(node: Node, volume: PersistentVolume | undefined): boolean {
+	const terms = volume?.spec.nodeAffinity?.required?.nodeSelectorTerms;
+	if (!terms) return true;
+	const has = node.metadata.labels ?? {};
+	return terms.some((term) =>
+		(term.matchExpressions ?? []).every(
+			({key, operator, values = []}) => operator === 'In' && values.includes(has[key] ?? ''),
+		),
+	);
+}
+
+export function chooseNode(
+	nodes: readonly Node[],
+	csiNodes: readonly CsiNode[],
+	wanted: {readonly driver: string; readonly sourceVolume: PersistentVolume | undefined},
+): string | undefined {
+	const withDriver = new Set(
+		csiNodes
+			.filter(({spec}) => spec.drivers?.some(({name}) => name === wanted.driver))
+			.map(({metadata}) => metadata.name),
+	);
+	return nodes
+		.filter(
+			(node) => withDriver.has(node.metadata.name) && !node.spec?.unschedulable && matches(node, wanted.sourceVolume),
+		)
+		.filter((node) => node.status?.conditions?.some(({type, status}) => type === 'Ready' && status === 'True'))
+		.map(({metadata}) => metadata.name)
+		.toSorted()[0];
+}

@@ -1,0 +1,75 @@
+/** DataVolumes as clone requests of the smartclone layer. */
+import type {DataVolume} from '../api/datavolume.ts';
+import {annotations, fieldManager} from '../api/names.ts';
+import type {Caches} from '../kube/caches.ts';
+import type {KubeApi} from '../kube/client.ts';
+import {isConflict, isNotFound} from '../kube/errors.ts';
+import * as resources from '../kube/resources.ts';
+import type {Index} from '../kube/store.ts';
+import type {AssignedRequest, CloneRequest, CloneRequests} from '../smartclone/requests.ts';
+
+export const dataVolumesByShared: Index<DataVolume> = {
+	name: 'sharedSnapshot',
+	keys: ({metadata}) => {
+		const name = metadata.annotations?.[annotations.sharedSnapshot];
+		return name ? [name] : [];
+	},
+};
+
+/** DataVolumes by the claim they clone, as `namespace/name`. */
+export const dataVolumesBySource: Index<DataVolume> = {
+	name: 'source',
+	keys: ({spec}) => (spec.source?.pvc ? [`${spec.source.pvc.namespace}/${spec.source.pvc.name}`] : []),
+};
+
+/** DataVolumes by the VolumeSnapshot they are restored from, as `namespace/name`. */
+export const dataVolumesBySnapshot: Index<DataVolume> = {
+	name: 'snapshot',
+	keys: ({spec: {source}}) => (source?.snapshot ? [`${source.snapshot.namespace}/${source.snapshot.name}`] : []),
+};
+
+export function requestOf(dataVolume: DataVolume): CloneRequest | undefined {
+	const {namespace = '', name, uid} = dataVolume.metadata;
+	const source = dataVolume.spec.source?.pvc;
+	return source && uid ? {namespace, name, uid, source: {namespace: source.namespace, name: source.name}} : undefined;
+}
+
+/** @param caches of the whole program; the index {@link dataVolumesByShared} is added here. */
+export function makeCloneRequests(api: KubeApi, caches: Caches): CloneRequests {
+	caches.addIndex(resources.dataVolumes, dataVolumesByShared);
+	return {
+		assignedTo(sharedSnapshot) {
+			return caches
+				.store(resources.dataVolumes)
+				.byIndex(dataVolumesByShared.name, sharedSnapshot)
+				.flatMap((dataVolume): AssignedRequest[] => {
+					const request = requestOf(dataVolume);
+					if (!request) return [];
+					const claim = caches.store(resources.persistentVolumeClaims).get(request.namespace, request.name);
+					// A bound claim is complete.
+					const ended = claim?.status?.phase === 'Bound' || dataVolume.metadata.deletionTimestamp !== undefined;
+					return [{...request, state: ended ? 'done' : 'open'}];
+				});
+		},
+		async assign(request, sharedSnapshot, rule, signal) {
+			const patch = {
+				metadata: {
+					// The UID makes the server refuse a namesake that was made meanwhile.
+					uid: request.uid,
+					annotations: {
+						[annotations.sharedSnapshot]: sharedSnapshot,
+						[annotations.reuseRule]: rule,
+						[annotations.cloneType]: 'snapshot',
+					},
+				},
+			};
+			try {
+				await api.mergePatch(resources.dataVolumes, request, patch, {fieldManager, signal});
+				return true;
+			} catch (error) {
+				if (isNotFound(error) || isConflict(error)) return false;
+				throw error;
+			}
+		},
+	};
+}

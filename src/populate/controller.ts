@@ -1,0 +1,124 @@
+/**
+ * Fills claims whose dataSourceRef names a VolumeImportSource or VolumeCloneSource, whoever made them. Key:
+ * `namespace/name` of the claim.
+ */
+import type {PersistentVolumeClaim} from '../api/kubernetes.ts';
+import type {Caches} from '../kube/caches.ts';
+import type {KubeApi} from '../kube/client.ts';
+import {Controller, type ReconcileResult, type Round, watch} from '../kube/controller.ts';
+import type {EventRecorder} from '../kube/events.ts';
+import * as resources from '../kube/resources.ts';
+import type {Logger} from '../process/log.ts';
+import {decide} from './decide.ts';
+import {eventOf} from './events.ts';
+import {execute} from './execute.ts';
+import {volumesMovedTotal, workersStartedTotal} from './metrics.ts';
+import type {WorkerSettings} from './objects.ts';
+import {
+	claimsBySource,
+	claimsByTarget,
+	cloneSourcesByOrigin,
+	observe,
+	podsByClaim,
+	podsByTarget,
+	sourceRefOf,
+	targetKeyOf,
+} from './observe.ts';
+import {describe, type Population} from './population.ts';
+
+/** The watches tell of every change; this is for the ones that no watch shows, a Secret that appears for example. */
+const safetyNetMs = 60_000;
+const nextStepMs = 50;
+
+export interface PopulateOptions {
+	readonly api: KubeApi;
+	readonly caches: Caches;
+	readonly events: EventRecorder;
+	readonly log: Logger;
+	readonly settings: WorkerSettings;
+}
+
+export interface Populate {
+	readonly controller: Controller;
+	/** How far the filling of this claim is, as the caches show it. No I/O. */
+	populationOf(claim: PersistentVolumeClaim): Population;
+}
+
+const keyOf = ({metadata}: PersistentVolumeClaim) => `${metadata.namespace}/${metadata.name}`;
+
+export function makePopulate({api, caches, events, log, settings}: PopulateOptions): Populate {
+	caches.addIndex(resources.persistentVolumeClaims, claimsByTarget);
+	caches.addIndex(resources.persistentVolumeClaims, claimsBySource);
+	caches.addIndex(resources.pods, podsByTarget);
+	caches.addIndex(resources.pods, podsByClaim);
+	caches.addIndex(resources.volumeCloneSources, cloneSourcesByOrigin);
+	const claims = caches.store(resources.persistentVolumeClaims);
+
+	const ofSource = (kind: string, {namespace, name}: {namespace?: string; name: string}) =>
+		claims.byIndex(claimsBySource.name, `${kind}/${namespace}/${name}`).map(keyOf);
+	/** Targets that are cloned from this claim or snapshot. */
+	const ofOrigin = (kind: string, namespace: string | undefined, name: string) =>
+		caches
+			.store(resources.volumeCloneSources)
+			.byIndex(cloneSourcesByOrigin.name, `${kind}/${namespace}/${name}`)
+			.flatMap((source) => ofSource('VolumeCloneSource', source.metadata));
+
+	async function reconcile(key: string, round: Round): Promise<ReconcileResult> {
+		const observed = observe(key, caches);
+		const plan = decide(observed, settings);
+		if (plan.do === 'nothing') return 'done';
+		const event = eventOf(plan);
+		if (event && observed.target) events.record(observed.target, event);
+		if (plan.do === 'wait' || plan.do === 'giveUp') {
+			round.log.debug({plan: plan.do, reason: plan.do === 'wait' ? plan.reason : plan.failure}, 'population waits');
+			return {recheckAfterMs: safetyNetMs};
+		}
+		round.log.info({plan: plan.do}, 'population step');
+		await execute(api, plan, round.signal);
+		if (plan.do === 'moveVolume') volumesMovedTotal.inc();
+		if (plan.do === 'createWorker') workersStartedTotal.inc({program: plan.pod.spec.containers[0]?.name ?? ''});
+		return {recheckAfterMs: nextStepMs};
+	}
+
+	const controller = new Controller({
+		name: 'populate',
+		caches,
+		log,
+		reconcile,
+		watches: [
+			watch(resources.persistentVolumeClaims, (claim) => {
+				const target = targetKeyOf(claim);
+				const own = sourceRefOf(claim) ? [keyOf(claim)] : [];
+				const cloned = ofOrigin('PersistentVolumeClaim', claim.metadata.namespace, claim.metadata.name);
+				return [...own, ...(target ? [target] : []), ...cloned];
+			}),
+			watch(resources.pods, (pod) => {
+				const target = targetKeyOf(pod);
+				// A Pod that lets go of a claim may be what a copy waits for.
+				const used = (pod.spec.volumes ?? []).flatMap(({persistentVolumeClaim}) =>
+					persistentVolumeClaim
+						? ofOrigin('PersistentVolumeClaim', pod.metadata.namespace, persistentVolumeClaim.claimName)
+						: [],
+				);
+				return [...(target ? [target] : []), ...used];
+			}),
+			watch(resources.persistentVolumes, ({spec: {claimRef}}) => {
+				const claim = claims.get(claimRef?.namespace, claimRef?.name ?? '');
+				const target = claim && targetKeyOf(claim);
+				return [...(target ? [target] : []), ...(claim && sourceRefOf(claim) ? [keyOf(claim)] : [])];
+			}),
+			watch(resources.volumeImportSources, (source) => ofSource('VolumeImportSource', source.metadata)),
+			watch(resources.volumeCloneSources, (source) => ofSource('VolumeCloneSource', source.metadata)),
+			watch(resources.volumeSnapshots, ({metadata}) => ofOrigin('VolumeSnapshot', metadata.namespace, metadata.name)),
+			watch(resources.volumeSnapshotContents, ({spec: {volumeSnapshotRef}}) =>
+				ofOrigin('VolumeSnapshot', volumeSnapshotRef.namespace, volumeSnapshotRef.name ?? ''),
+			),
+		],
+	});
+
+	function populationOf(claim: PersistentVolumeClaim): Population {
+		const observed = observe(keyOf(claim), caches);
+		return describe(observed, decide(observed, settings));
+	}
+	return {controller, populationOf};
+}

@@ -1,0 +1,314 @@
+/**
+ * What to do next to fill one claim. A prime claim is filled (by a worker Pod, or by a restore) and its volume is then
+ * moved to the target, which binds complete or not at all.
+ *
+ * Between the worker's success and the move two things are made sure of: that the success is on record (the Pod may go),
+ * and that the Pod is gone, so that its node has unmounted the volume before anybody else mounts it.
+ */
+import type {PersistentVolume, PersistentVolumeClaim, Pod, StorageClass} from '../api/kubernetes.ts';
+import {annotations} from '../api/names.ts';
+import {formatQuantity, parseQuantity, usableOnFilesystem} from '../api/quantity.ts';
+import {parseTerminationMessage, type WorkerFailure, type WorkerResult} from '../api/worker-contract.ts';
+import {
+	makeCopierPod,
+	makeCopySourceClaim,
+	makeImporterPod,
+	makePrimeClaim,
+	requestBytes,
+	volumeModeOf,
+	type WorkerSettings,
+} from './objects.ts';
+import {type ClaimCloneOrder, type Observed, type Order, primeNamespaceOf, type SnapshotCloneOrder} from './observe.ts';
+
+export type WaitReason =
+	| 'StorageClassMissing'
+	| 'StorageClassNotCsi'
+	| 'FirstConsumer'
+	| 'SourceObjectMissing'
+	| 'CloneWithoutSource'
+	| 'CloneSourceNotReady'
+	| 'CloneSourceInUse'
+	| 'CloneValidationFailed'
+	| 'SnapshotNotReady'
+	| 'PrimeBinding'
+	| 'WorkerStarting'
+	| 'WorkerRunning'
+	| 'WorkerLeaving'
+	| 'Growing'
+	| 'Binding';
+
+export type PopulatePlan =
+	| {readonly do: 'nothing'}
+	| {readonly do: 'wait'; readonly reason: WaitReason; readonly message: string}
+	/** Nothing more will happen by itself: another try cannot help. */
+	| {readonly do: 'giveUp'; readonly failure: WorkerFailure; readonly message: string}
+	| {readonly do: 'createClaim'; readonly claim: PersistentVolumeClaim}
+	| {readonly do: 'createWorker'; readonly pod: Pod}
+	| {readonly do: 'deletePod'; readonly pod: Pod; readonly why: 'Orphan' | 'Finished' | 'Failed'}
+	| {readonly do: 'deleteClaim'; readonly claim: PersistentVolumeClaim; readonly why: 'Orphan' | 'Moved'}
+	| {readonly do: 'recordPopulated'; readonly prime: PersistentVolumeClaim}
+	| {readonly do: 'grow'; readonly prime: PersistentVolumeClaim; readonly request: string}
+	| {readonly do: 'moveVolume'; readonly volume: PersistentVolume; readonly target: PersistentVolumeClaim};
+
+/** On a prime claim: its content is complete. Written by us after the worker's success, read by us before the move. */
+export const populatedAnnotation = 'onesnap.io/populated';
+
+const wait = (reason: WaitReason, message: string): PopulatePlan => ({do: 'wait', reason, message});
+
+function removeOrphans({orphans}: Observed): PopulatePlan | undefined {
+	const pod = orphans.pods.find((candidate) => !candidate.metadata.deletionTimestamp);
+	if (pod) return {do: 'deletePod', pod, why: 'Orphan'};
+	const claim = orphans.claims.find((candidate) => !candidate.metadata.deletionTimestamp);
+	return claim && {do: 'deleteClaim', claim, why: 'Orphan'};
+}
+
+/** The target has its volume: what was made to get it goes. */
+function cleanUp({worker, made}: Observed): PopulatePlan {
+	if (worker && !worker.metadata.deletionTimestamp) return {do: 'deletePod', pod: worker, why: 'Finished'};
+	const claim = made.find((candidate) => !candidate.metadata.deletionTimestamp);
+	return claim ? {do: 'deleteClaim', claim, why: 'Moved'} : {do: 'nothing'};
+}
+
+function waitForClass({target, storageClass, targetIsCsi}: Observed): PopulatePlan | undefined {
+	const name = target?.spec.storageClassName;
+	if (name === undefined)
+		return wait('StorageClassMissing', 'The claim has no storage class and the cluster no default one');
+	if (!storageClass) return wait('StorageClassMissing', `Storage class ${name} does not exist`);
+	if (!targetIsCsi) {
+		return wait(
+			'StorageClassNotCsi',
+			`Storage class ${name} is of provisioner ${storageClass.provisioner}, which is no CSI driver: not supported yet`,
+		);
+	}
+	return undefined;
+}
+
+/** Whether Kubernetes, too, would wait with this claim until a Pod that uses it has a node. */
+export function waitsForConsumer(claim: PersistentVolumeClaim, storageClass: StorageClass | undefined): boolean {
+	if (storageClass?.volumeBindingMode !== 'WaitForFirstConsumer') return false;
+	const given = claim.metadata.annotations ?? {};
+	return given[annotations.selectedNode] === undefined && given[annotations.bindImmediate] === undefined;
+}
+
+/** What a disk image on this claim may take. */
+function usableBytes(claim: PersistentVolumeClaim, overhead: number): bigint {
+	return volumeModeOf(claim) === 'Block' ? requestBytes(claim) : usableOnFilesystem(requestBytes(claim), overhead);
+}
+
+function claimSourceProblem(
+	order: ClaimCloneOrder,
+	target: PersistentVolumeClaim,
+	overhead: number,
+): PopulatePlan | undefined {
+	const name = `${order.source.metadata.namespace}/${order.source.spec.source.name}`;
+	const {claim, writers} = order;
+	if (!claim) return wait('CloneWithoutSource', `The source pvc ${name} doesn't exist`);
+	if (claim.status?.phase !== 'Bound') return wait('CloneSourceNotReady', `The source pvc ${name} is not bound`);
+	const has = usableBytes(claim, overhead);
+	const wants = usableBytes(target, overhead);
+	if (wants < has) {
+		return wait(
+			'CloneValidationFailed',
+			`The clone doesn't meet the validation requirements: target resources requests storage size is smaller than the source ${formatQuantity(wants)} < ${formatQuantity(has)}`,
+		);
+	}
+	const [writer] = writers;
+	if (writer)
+		return wait(
+			'CloneSourceInUse',
+			`pod ${writer.metadata.namespace}/${writer.metadata.name} using PersistentVolumeClaim ${claim.metadata.name}`,
+		);
+	return undefined;
+}
+
+/** A restore of the snapshot can be the target itself: same driver, same mode. */
+export function restoresDirectly(
+	{content}: SnapshotCloneOrder,
+	target: PersistentVolumeClaim,
+	storageClass: StorageClass | undefined,
+): boolean {
+	const mode = content?.spec.sourceVolumeMode ?? 'Filesystem';
+	return content !== undefined && content.spec.driver === storageClass?.provisioner && mode === volumeModeOf(target);
+}
+
+function snapshotProblem({source, snapshot, content}: SnapshotCloneOrder): PopulatePlan | undefined {
+	const name = `${source.metadata.namespace}/${source.spec.source.name}`;
+	if (!snapshot) return wait('CloneWithoutSource', `The source snapshot ${name} doesn't exist`);
+	if (!content || snapshot.status?.readyToUse !== true)
+		return wait('SnapshotNotReady', `The source snapshot ${name} is not ready to use`);
+	return undefined;
+}
+
+const largest = (a: bigint, b: bigint) => (a > b ? a : b);
+
+function createPrime(observed: Observed, target: PersistentVolumeClaim, order: Order): PopulatePlan {
+	const base = {
+		target,
+		namespace: primeNamespaceOf(target),
+		kind: order.kind === 'import' ? 'import' : 'clone',
+	} as const;
+	const wants = requestBytes(target);
+	if (order.kind === 'cloneSnapshot' && order.snapshot && restoresDirectly(order, target, observed.storageClass)) {
+		const restoreSize = parseQuantity(order.snapshot.status?.restoreSize ?? '0') ?? 0n;
+		const request = formatQuantity(largest(wants, restoreSize));
+		return {do: 'createClaim', claim: makePrimeClaim({...base, snapshot: order.snapshot, request})};
+	}
+	return {do: 'createClaim', claim: makePrimeClaim({...base, request: formatQuantity(wants)})};
+}
+
+/** A claim restored from the snapshot of another driver or mode, to be copied from. */
+function createCopySource(order: SnapshotCloneOrder, target: PersistentVolumeClaim): PopulatePlan {
+	const {snapshot, content, classesOfDriver} = order;
+	const [storageClass] = classesOfDriver;
+	if (!snapshot || !content || !storageClass) {
+		return wait(
+			'StorageClassMissing',
+			`No storage class has the snapshot's driver ${content?.spec.driver}: it can be restored nowhere`,
+		);
+	}
+	const restoreSize = parseQuantity(snapshot.status?.restoreSize ?? '0') ?? 0n;
+	const request = formatQuantity(restoreSize > 0n ? restoreSize : requestBytes(target));
+	const volumeMode = content.spec.sourceVolumeMode === 'Block' ? 'Block' : 'Filesystem';
+	return {do: 'createClaim', claim: makeCopySourceClaim(target, snapshot, {storageClass, volumeMode, request})};
+}
+
+function createWorker(
+	observed: Observed,
+	target: PersistentVolumeClaim,
+	order: Order,
+	settings: WorkerSettings,
+): PopulatePlan {
+	const {prime} = observed;
+	if (!prime) return {do: 'nothing'};
+	if (order.kind === 'import') {
+		if (!order.source)
+			return wait('SourceObjectMissing', `VolumeImportSource ${target.spec.dataSourceRef?.name} does not exist`);
+		return {do: 'createWorker', pod: makeImporterPod(target, prime, order.source, settings)};
+	}
+	if (order.kind === 'cloneMissing') return {do: 'nothing'};
+	const {preallocation = false, priorityClassName} = order.source.spec;
+	const options = {preallocation, priorityClassName, settings};
+	if (order.kind === 'cloneClaim') {
+		return order.claim
+			? {do: 'createWorker', pod: makeCopierPod(target, prime, order.claim, options)}
+			: {do: 'nothing'};
+	}
+	if (!order.copySource) return createCopySource(order, target);
+	return {do: 'createWorker', pod: makeCopierPod(target, prime, order.copySource, options)};
+}
+
+/** How the worker's container ended, if it did. */
+export function workerEnd(
+	worker: Pod,
+): {readonly result: WorkerResult | undefined; readonly exitCode: number; readonly text: string} | undefined {
+	const terminated = worker.status?.containerStatuses?.[0]?.state?.terminated;
+	if (!terminated) return undefined;
+	return {
+		result: parseTerminationMessage(terminated.message),
+		exitCode: terminated.exitCode,
+		text: terminated.message ?? terminated.reason ?? '',
+	};
+}
+
+function tendWorker(worker: Pod, prime: PersistentVolumeClaim): PopulatePlan {
+	if (worker.metadata.deletionTimestamp) return wait('WorkerLeaving', `Pod ${worker.metadata.name} is being deleted`);
+	switch (worker.status?.phase) {
+		case 'Succeeded': {
+			const result = workerEnd(worker)?.result;
+			if (result?.outcome === 'succeeded') return {do: 'recordPopulated', prime};
+			if (result?.outcome === 'failed') return {do: 'giveUp', failure: result.reason, message: result.message};
+			// Exit code 0 without a word of its own: not a worker of ours, or its message was lost. Do it again.
+			return {do: 'deletePod', pod: worker, why: 'Failed'};
+		}
+		case 'Failed':
+			// Evicted, or its node is gone: the kubelet does not start it again.
+			return {do: 'deletePod', pod: worker, why: 'Failed'};
+		case 'Running':
+			return wait('WorkerRunning', `Pod ${worker.metadata.name} is running`);
+		default:
+			return wait('WorkerStarting', `Pod ${worker.metadata.name} is starting`);
+	}
+}
+
+function fill(observed: Observed, target: PersistentVolumeClaim, order: Order, settings: WorkerSettings): PopulatePlan {
+	const {prime, worker} = observed;
+	if (!prime) return {do: 'nothing'};
+	if (worker) return tendWorker(worker, prime);
+	return createWorker(observed, target, order, settings);
+}
+
+/** A restore needs no worker: it is complete when it is bound. */
+function isComplete(observed: Observed, target: PersistentVolumeClaim, order: Order): boolean {
+	const {prime, storageClass} = observed;
+	if (prime?.metadata.annotations?.[populatedAnnotation] === 'true') return true;
+	return (
+		order.kind === 'cloneSnapshot' &&
+		prime?.spec.dataSource?.kind === 'VolumeSnapshot' &&
+		restoresDirectly(order, target, storageClass)
+	);
+}
+
+/** The target binds only to a volume that is large enough, and says nothing where it is not. */
+function handOver({prime, primeVolume, worker}: Observed, target: PersistentVolumeClaim): PopulatePlan {
+	if (!prime) return {do: 'nothing'};
+	if (worker && !worker.metadata.deletionTimestamp) return {do: 'deletePod', pod: worker, why: 'Finished'};
+	if (worker) return wait('WorkerLeaving', `Pod ${worker.metadata.name} is being deleted`);
+	if (primeVolume?.spec.claimRef?.uid === target.metadata.uid)
+		return wait('Binding', `Volume ${primeVolume?.metadata.name} is being bound`);
+	if (prime.status?.phase !== 'Bound' || !primeVolume)
+		return wait('PrimeBinding', `Claim ${prime.metadata.name} is not bound yet`);
+	const wants = requestBytes(target);
+	if (requestBytes(prime) < wants) return {do: 'grow', prime, request: formatQuantity(wants)};
+	const has = parseQuantity(primeVolume.spec.capacity?.['storage'] ?? '0') ?? 0n;
+	if (has < wants)
+		return wait('Growing', `Volume ${primeVolume.metadata.name} is being grown to ${formatQuantity(wants)}`);
+	return {do: 'moveVolume', volume: primeVolume, target};
+}
+
+function sourceProblem(
+	{prime, worker, order}: Observed,
+	target: PersistentVolumeClaim,
+	overhead: number,
+): PopulatePlan | undefined {
+	// What was begun is finished: a source that is used again after its copy began reading is for the copy to survive.
+	if (prime && worker) return undefined;
+	if (prime?.metadata.annotations?.[populatedAnnotation] === 'true') return undefined;
+	switch (order?.kind) {
+		case 'import':
+			return order.source
+				? undefined
+				: wait('SourceObjectMissing', `VolumeImportSource ${target.spec.dataSourceRef?.name} does not exist`);
+		case 'cloneMissing':
+			return wait(
+				'SourceObjectMissing',
+				`VolumeCloneSource ${target.spec.dataSourceRef?.name} does not exist in namespace ${primeNamespaceOf(target)}`,
+			);
+		case 'cloneClaim':
+			return claimSourceProblem(order, target, overhead);
+		case 'cloneSnapshot':
+			return snapshotProblem(order);
+		case undefined:
+			return undefined;
+		default:
+			return order satisfies never;
+	}
+}
+
+export function decide(observed: Observed, settings: WorkerSettings): PopulatePlan {
+	const orphan = removeOrphans(observed);
+	if (orphan) return orphan;
+	const {target, order, prime} = observed;
+	if (!target || target.metadata.deletionTimestamp || !order) return {do: 'nothing'};
+	if (target.spec.volumeName)
+		return target.status?.phase === 'Bound' ? cleanUp(observed) : wait('Binding', 'The claim is being bound');
+	if (prime?.metadata.deletionTimestamp) return wait('PrimeBinding', `Claim ${prime.metadata.name} is being deleted`);
+	const problem = waitForClass(observed);
+	if (problem) return problem;
+	if (!prime && waitsForConsumer(target, observed.storageClass)) {
+		return wait('FirstConsumer', 'Waiting until a Pod that uses the claim has a node');
+	}
+	const missing = sourceProblem(observed, target, settings.filesystemOverhead);
+	if (missing) return missing;
+	if (!prime) return createPrime(observed, target, order);
+	return isComplete(observed, target, order) ? handOver(observed, target) : fill(observed, target, order, settings);
+}

@@ -1,0 +1,93 @@
+/** A plan as API calls. What is refused here is looked at again in the next round. */
+import type {KubeObject} from '../api/kubernetes.ts';
+import {fieldManager} from '../api/names.ts';
+import type {KubeApi} from '../kube/client.ts';
+import {createOnce} from '../kube/create-once.ts';
+import {isConflict, isNotFound} from '../kube/errors.ts';
+import * as resources from '../kube/resources.ts';
+import type {Resource} from '../kube/resources.ts';
+import {populatedAnnotation, type PopulatePlan} from './decide.ts';
+
+/** Deletes this very object; one of the same name made later is not meant. */
+async function deleteExactly<T extends KubeObject>(
+	api: KubeApi,
+	resource: Resource<T>,
+	object: T,
+	signal: AbortSignal,
+) {
+	try {
+		await api.delete(resource, object.metadata, {uid: object.metadata.uid, signal, propagationPolicy: 'Background'});
+	} catch (error) {
+		if (!isConflict(error)) throw error;
+	}
+}
+
+/**
+ * Moves a volume: its claimRef names the target from now on, the volume controller binds them. Read live just before, and
+ * on condition of the volume's version: a target that was deleted or bound meanwhile would make the cluster delete the
+ * volume (csi: Released with policy Delete).
+ */
+async function moveVolume(
+	api: KubeApi,
+	plan: Extract<PopulatePlan, {do: 'moveVolume'}>,
+	signal: AbortSignal,
+): Promise<void> {
+	const target = await api.find(resources.persistentVolumeClaims, plan.target.metadata, {signal});
+	const live = target?.metadata.uid === plan.target.metadata.uid ? target : undefined;
+	if (!live || live.metadata.deletionTimestamp || live.spec.volumeName) return;
+	const {namespace, name, uid, resourceVersion} = live.metadata;
+	const claimRef = {
+		apiVersion: 'v1',
+		kind: 'PersistentVolumeClaim',
+		namespace: namespace ?? '',
+		name,
+		uid: uid ?? '',
+		resourceVersion: resourceVersion ?? '',
+	};
+	await api.mergePatch(
+		resources.persistentVolumes,
+		plan.volume.metadata,
+		{spec: {claimRef}},
+		{resourceVersion: plan.volume.metadata.resourceVersion, fieldManager, signal},
+	);
+}
+
+export async function execute(api: KubeApi, plan: PopulatePlan, signal: AbortSignal): Promise<void> {
+	const claims = resources.persistentVolumeClaims;
+	switch (plan.do) {
+		case 'nothing':
+		case 'wait':
+		case 'giveUp':
+			return;
+		case 'createClaim':
+			await createOnce(api, claims, plan.claim, signal);
+			return;
+		case 'createWorker':
+			await createOnce(api, resources.pods, plan.pod, signal);
+			return;
+		case 'deletePod':
+			await deleteExactly(api, resources.pods, plan.pod, signal);
+			return;
+		case 'deleteClaim':
+			await deleteExactly(api, claims, plan.claim, signal);
+			return;
+		case 'recordPopulated':
+		case 'grow': {
+			const patch =
+				plan.do === 'grow'
+					? {spec: {resources: {requests: {storage: plan.request}}}}
+					: {metadata: {annotations: {[populatedAnnotation]: 'true'}}};
+			try {
+				await api.mergePatch(claims, plan.prime.metadata, patch, {fieldManager, signal});
+			} catch (error) {
+				if (!isNotFound(error)) throw error;
+			}
+			return;
+		}
+		case 'moveVolume':
+			await moveVolume(api, plan, signal);
+			return;
+		default:
+			plan satisfies never;
+	}
+}

@@ -1,0 +1,372 @@
+/** Prime claims and worker Pods, as they are written. Pure. */
+import type {
+	AccessMode,
+	Container,
+	OwnerReference,
+	PersistentVolumeClaim,
+	Pod,
+	PodVolume,
+	StorageClass,
+	VolumeMode,
+} from '../api/kubernetes.ts';
+import {
+	annotations,
+	copierPodName,
+	copyClaimName,
+	copySourceClaimName,
+	importerPodName,
+	labels,
+	managedByValue,
+	primeClaimName,
+	targetNameAnnotation,
+} from '../api/names.ts';
+import {parseQuantity} from '../api/quantity.ts';
+import type {VolumeImportSource} from '../api/populator.ts';
+import type {VolumeSnapshot} from '../api/snapshot.ts';
+import {
+	type CopyTask,
+	type ImportTask,
+	terminationMessagePath,
+	type WorkerVolume,
+	workerMetricsPort,
+	workerPaths,
+	workerTaskVariable,
+} from '../api/worker-contract.ts';
+
+/** qemu's user in KubeVirt's images: what it must be able to open. */
+const workerUser = 107;
+
+export interface WorkerSettings {
+	readonly image: string;
+	/** Share of a Filesystem claim that the file system needs for itself. */
+	readonly filesystemOverhead: number;
+	readonly imagePullSecrets: readonly string[];
+}
+
+function requestOf(claim: PersistentVolumeClaim): string {
+	return claim.spec.resources?.requests?.['storage'] ?? '0';
+}
+
+/** 0 where it says nothing that is a quantity. */
+export function requestBytes(claim: PersistentVolumeClaim): bigint {
+	return parseQuantity(requestOf(claim)) ?? 0n;
+}
+
+export function volumeModeOf(claim: PersistentVolumeClaim): VolumeMode {
+	return claim.spec.volumeMode ?? 'Filesystem';
+}
+
+function uidOf(object: PersistentVolumeClaim): string {
+	if (!object.metadata.uid)
+		throw new Error(`claim ${object.metadata.name} has no UID: it does not come from the API server`);
+	return object.metadata.uid;
+}
+
+/** How everything that is made for a target is found again, also in another namespace and after a crash. */
+function bookkeeping(target: PersistentVolumeClaim, component: string) {
+	return {
+		labels: {
+			[labels.app]: 'containerized-data-importer',
+			[labels.cdiComponent]: component,
+			[labels.managedBy]: managedByValue,
+			[labels.targetUid]: uidOf(target),
+			[labels.targetNamespace]: target.metadata.namespace ?? '',
+		},
+		annotations: {[targetNameAnnotation]: target.metadata.name},
+	};
+}
+
+function ownedBy(claim: PersistentVolumeClaim): OwnerReference {
+	return {
+		apiVersion: 'v1',
+		kind: 'PersistentVolumeClaim',
+		name: claim.metadata.name,
+		uid: uidOf(claim),
+		controller: true,
+		blockOwnerDeletion: true,
+	};
+}
+
+export interface PrimeWanted {
+	readonly target: PersistentVolumeClaim;
+	/** Where it must be: the target's namespace for an import, the source's for a clone. */
+	readonly namespace: string;
+	readonly kind: 'import' | 'clone';
+	/** Restored from this snapshot of the same namespace instead of being filled by a worker. */
+	readonly snapshot?: VolumeSnapshot;
+	/** At least the target's request. */
+	readonly request: string;
+}
+
+export function primeNameOf(target: PersistentVolumeClaim, kind: PrimeWanted['kind']): string {
+	return kind === 'import' ? primeClaimName(uidOf(target)) : copyClaimName(uidOf(target));
+}
+
+/** As the target, but for its data source; on the node that was selected for the target's consumer. */
+export function makePrimeClaim({target, namespace, kind, snapshot, request}: PrimeWanted): PersistentVolumeClaim {
+	const {accessModes, volumeMode, storageClassName, volumeAttributesClassName} = target.spec;
+	const selectedNode = target.metadata.annotations?.[annotations.selectedNode];
+	const book = bookkeeping(target, '');
+	const sameNamespace = namespace === target.metadata.namespace;
+	return {
+		apiVersion: 'v1',
+		kind: 'PersistentVolumeClaim',
+		metadata: {
+			name: primeNameOf(target, kind),
+			namespace,
+			labels: {...book.labels, [labels.excludeFromBackup]: 'true'},
+			annotations: {
+				...book.annotations,
+				[annotations.bindImmediate]: '',
+				...(selectedNode && {[annotations.selectedNode]: selectedNode}),
+			},
+			...(sameNamespace && {ownerReferences: [ownedBy(target)]}),
+		},
+		spec: {
+			...(accessModes && {accessModes}),
+			...(volumeMode && {volumeMode}),
+			...(storageClassName && {storageClassName}),
+			...(volumeAttributesClassName && {volumeAttributesClassName}),
+			resources: {requests: {storage: request}},
+			...(snapshot && {
+				dataSource: {apiGroup: 'snapshot.storage.k8s.io', kind: 'VolumeSnapshot', name: snapshot.metadata.name},
+			}),
+		},
+	};
+}
+
+/** A snapshot that cannot be restored into the target itself is restored beside it, to be read by a copy. */
+export function makeCopySourceClaim(
+	target: PersistentVolumeClaim,
+	snapshot: VolumeSnapshot,
+	wanted: {readonly storageClass: StorageClass; readonly volumeMode: VolumeMode; readonly request: string},
+): PersistentVolumeClaim {
+	const book = bookkeeping(target, 'cdi-clone-from-snapshot-source-host-assisted-fallback-pvc');
+	const accessModes: readonly AccessMode[] = ['ReadWriteOnce'];
+	return {
+		apiVersion: 'v1',
+		kind: 'PersistentVolumeClaim',
+		metadata: {
+			name: copySourceClaimName(uidOf(target)),
+			namespace: snapshot.metadata.namespace ?? '',
+			labels: {...book.labels, [labels.excludeFromBackup]: 'true'},
+			annotations: {...book.annotations, [annotations.bindImmediate]: ''},
+		},
+		spec: {
+			accessModes,
+			volumeMode: wanted.volumeMode,
+			storageClassName: wanted.storageClass.metadata.name,
+			resources: {requests: {storage: wanted.request}},
+			dataSource: {apiGroup: 'snapshot.storage.k8s.io', kind: 'VolumeSnapshot', name: snapshot.metadata.name},
+		},
+	};
+}
+
+interface WorkerPod {
+	readonly name: string;
+	readonly namespace: string;
+	readonly component: 'importer' | 'cdi-clone-source';
+	readonly program: 'importer' | 'copier';
+	readonly target: PersistentVolumeClaim;
+	readonly prime: PersistentVolumeClaim;
+	readonly task: ImportTask | CopyTask;
+	readonly volumes: readonly PodVolume[];
+	readonly mounts: Pick<Container, 'volumeMounts' | 'volumeDevices'>;
+	readonly priorityClassName: string | undefined;
+	readonly settings: WorkerSettings;
+}
+
+/** Restricted by the Pod Security Standards: also a block device needs no privilege. No token, no service links. */
+function makeWorkerPod(worker: WorkerPod): Pod {
+	const {target, prime, settings} = worker;
+	const node = target.metadata.annotations?.[annotations.selectedNode];
+	return {
+		apiVersion: 'v1',
+		kind: 'Pod',
+		metadata: {
+			name: worker.name,
+			namespace: worker.namespace,
+			...bookkeeping(target, worker.component),
+			ownerReferences: [ownedBy(prime)],
+		},
+		spec: {
+			restartPolicy: 'OnFailure',
+			automountServiceAccountToken: false,
+			enableServiceLinks: false,
+			terminationGracePeriodSeconds: 10,
+			...(worker.priorityClassName && {priorityClassName: worker.priorityClassName}),
+			...(settings.imagePullSecrets.length > 0 && {
+				imagePullSecrets: settings.imagePullSecrets.map((name) => ({name})),
+			}),
+			// By affinity and not by nodeName: the scheduler still says why a node cannot take it.
+			...(node && {
+				affinity: {
+					nodeAffinity: {
+						requiredDuringSchedulingIgnoredDuringExecution: {
+							nodeSelectorTerms: [{matchFields: [{key: 'metadata.name', operator: 'In', values: [node]}]}],
+						},
+					},
+				},
+			}),
+			securityContext: {
+				runAsNonRoot: true,
+				runAsUser: workerUser,
+				runAsGroup: workerUser,
+				fsGroup: workerUser,
+				// Changing the owner of every file of a large archive at each start would take minutes.
+				fsGroupChangePolicy: 'OnRootMismatch',
+				seccompProfile: {type: 'RuntimeDefault'},
+			},
+			containers: [
+				{
+					name: worker.program,
+					image: settings.image,
+					imagePullPolicy: 'IfNotPresent',
+					command: ['node', `/app/dist/bin/${worker.program}.js`],
+					env: [{name: workerTaskVariable, value: JSON.stringify(worker.task)}],
+					ports: [{name: 'metrics', containerPort: workerMetricsPort}],
+					resources: {requests: {cpu: '100m', memory: '64Mi'}, limits: {memory: '600Mi'}},
+					...worker.mounts,
+					terminationMessagePath,
+					terminationMessagePolicy: 'FallbackToLogsOnError',
+					securityContext: {
+						allowPrivilegeEscalation: false,
+						readOnlyRootFilesystem: true,
+						capabilities: {drop: ['ALL']},
+					},
+				},
+			],
+			volumes: worker.volumes,
+		},
+	};
+}
+
+/** The private socket between the worker and qemu-img lives here; the root file system is read-only. */
+const scratch = {volume: {name: 'tmp', emptyDir: {sizeLimit: '64Mi'}}, mount: {name: 'tmp', mountPath: '/tmp'}};
+
+function attach(
+	name: string,
+	claim: PersistentVolumeClaim,
+	paths: {readonly filesystem: string; readonly device: string},
+) {
+	const volumeMode = volumeModeOf(claim);
+	const block = volumeMode === 'Block';
+	const path = block ? paths.device : paths.filesystem;
+	const worker: WorkerVolume = {volumeMode, path};
+	return {
+		worker,
+		volume: {name, persistentVolumeClaim: {claimName: claim.metadata.name}},
+		mounts: block ? [] : [{name, mountPath: path}],
+		devices: block ? [{name, devicePath: path}] : [],
+	};
+}
+
+const targetPaths = {filesystem: workerPaths.targetFilesystem, device: workerPaths.targetDevice};
+const sourcePaths = {filesystem: workerPaths.sourceFilesystem, device: workerPaths.sourceDevice};
+
+export function makeImporterPod(
+	target: PersistentVolumeClaim,
+	prime: PersistentVolumeClaim,
+	source: VolumeImportSource,
+	settings: WorkerSettings,
+): Pod {
+	const {http} = source.spec.source;
+	const disk = attach('target', prime, targetPaths);
+	const headers = http?.secretExtraHeaders ?? [];
+	const mounted = [
+		...(http?.secretRef
+			? [{volume: {name: 'credentials', secret: {secretName: http.secretRef}}, path: workerPaths.credentials}]
+			: []),
+		...(http?.certConfigMap
+			? [{volume: {name: 'certs', configMap: {name: http.certConfigMap}}, path: workerPaths.certificates}]
+			: []),
+		...headers.map((secretName, index) => ({
+			volume: {name: `extraheaders-${index}`, secret: {secretName}},
+			path: `${workerPaths.extraHeaders}/${index}`,
+		})),
+	];
+	const task: ImportTask = {
+		source: http
+			? {
+					kind: 'http',
+					url: http.url,
+					...(http.extraHeaders && {extraHeaders: http.extraHeaders}),
+					...(headers.length > 0 && {
+						extraHeaderDirs: headers.map((_, index) => `${workerPaths.extraHeaders}/${index}`),
+					}),
+					...(http.secretRef && {credentialsDir: workerPaths.credentials}),
+					...(http.certConfigMap && {certificatesDir: workerPaths.certificates}),
+					...(http.insecureSkipVerify !== undefined && {insecureSkipVerify: http.insecureSkipVerify}),
+				}
+			: {kind: 'blank'},
+		target: disk.worker,
+		ownerUid: uidOf(target),
+		...(http?.checksum && {checksum: http.checksum}),
+		...sizing(prime, disk.worker.volumeMode, settings),
+		preallocation: source.spec.preallocation ?? false,
+	};
+	return makeWorkerPod({
+		name: importerPodName(uidOf(target)),
+		namespace: prime.metadata.namespace ?? '',
+		component: 'importer',
+		program: 'importer',
+		target,
+		prime,
+		task,
+		volumes: [disk.volume, scratch.volume, ...mounted.map(({volume}) => volume)],
+		mounts: {
+			volumeMounts: [
+				...disk.mounts,
+				scratch.mount,
+				...mounted.map(({volume, path}) => ({name: volume.name, mountPath: path, readOnly: true})),
+			],
+			volumeDevices: disk.devices,
+		},
+		priorityClassName: target.metadata.annotations?.['cdi.kubevirt.io/storage.pod.priorityclassname'],
+		settings,
+	});
+}
+
+export function makeCopierPod(
+	target: PersistentVolumeClaim,
+	prime: PersistentVolumeClaim,
+	source: PersistentVolumeClaim,
+	options: {
+		readonly preallocation: boolean;
+		readonly priorityClassName: string | undefined;
+		readonly settings: WorkerSettings;
+	},
+): Pod {
+	const disk = attach('target', prime, targetPaths);
+	const from = attach('source', source, sourcePaths);
+	const task: CopyTask = {
+		source: from.worker,
+		target: disk.worker,
+		ownerUid: uidOf(target),
+		...sizing(prime, disk.worker.volumeMode, options.settings),
+		preallocation: options.preallocation,
+	};
+	return makeWorkerPod({
+		name: copierPodName(uidOf(target)),
+		namespace: prime.metadata.namespace ?? '',
+		component: 'cdi-clone-source',
+		program: 'copier',
+		target,
+		prime,
+		task,
+		volumes: [disk.volume, from.volume, scratch.volume],
+		mounts: {
+			volumeMounts: [...disk.mounts, ...from.mounts.map((mount) => ({...mount, readOnly: true})), scratch.mount],
+			volumeDevices: [...disk.devices, ...from.devices],
+		},
+		priorityClassName: options.priorityClassName,
+		settings: options.settings,
+	});
+}
+
+function sizing(prime: PersistentVolumeClaim, volumeMode: VolumeMode, settings: WorkerSettings) {
+	return {
+		requestedBytes: requestBytes(prime).toString(),
+		filesystemOverhead: volumeMode === 'Block' ? 0 : settings.filesystemOverhead,
+	};
+}

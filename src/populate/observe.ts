@@ -1,0 +1,216 @@
+/** Everything that filling one claim depends on, read from the caches into one value. */
+import type {PersistentVolume, PersistentVolumeClaim, Pod, StorageClass} from '../api/kubernetes.ts';
+import {annotations, cdiGroup, copySourceClaimName, labels, targetNameAnnotation} from '../api/names.ts';
+import type {VolumeCloneSource, VolumeImportSource} from '../api/populator.ts';
+import type {VolumeSnapshot, VolumeSnapshotContent} from '../api/snapshot.ts';
+import type {Caches} from '../kube/caches.ts';
+import * as resources from '../kube/resources.ts';
+import type {Index} from '../kube/store.ts';
+import {primeNameOf} from './objects.ts';
+
+export interface ImportOrder {
+	readonly kind: 'import';
+	readonly source: VolumeImportSource | undefined;
+}
+
+export interface ClaimCloneOrder {
+	readonly kind: 'cloneClaim';
+	readonly source: VolumeCloneSource;
+	readonly claim: PersistentVolumeClaim | undefined;
+	readonly volume: PersistentVolume | undefined;
+	/** Pods that may write to the claim, until their objects are gone; workers of ours that read it are not among them. */
+	readonly writers: readonly Pod[];
+}
+
+export interface SnapshotCloneOrder {
+	readonly kind: 'cloneSnapshot';
+	readonly source: VolumeCloneSource;
+	readonly snapshot: VolumeSnapshot | undefined;
+	readonly content: VolumeSnapshotContent | undefined;
+	/** Classes of the content's driver: where a snapshot is restored to be copied from. By name. */
+	readonly classesOfDriver: readonly StorageClass[];
+	/** The claim that was restored to be copied from. */
+	readonly copySource: PersistentVolumeClaim | undefined;
+}
+
+export type Order = ImportOrder | ClaimCloneOrder | SnapshotCloneOrder | {readonly kind: 'cloneMissing'};
+
+export interface Observed {
+	readonly key: string;
+	readonly target: PersistentVolumeClaim | undefined;
+	/** What the target asks for; undefined where it does not ask us. */
+	readonly order: Order | undefined;
+	readonly storageClass: StorageClass | undefined;
+	readonly targetIsCsi: boolean;
+	/** Of this very target, by UID. */
+	readonly prime: PersistentVolumeClaim | undefined;
+	readonly primeVolume: PersistentVolume | undefined;
+	readonly worker: Pod | undefined;
+	/** Every claim made for this very target: the prime claim, the claim a copy reads from. */
+	readonly made: readonly PersistentVolumeClaim[];
+	/** Made for a claim of this name that is gone or was replaced. */
+	readonly orphans: {readonly pods: readonly Pod[]; readonly claims: readonly PersistentVolumeClaim[]};
+}
+
+/** Where a prime claim or worker Pod says its target is: `namespace/name`. */
+export function targetKeyOf(object: PersistentVolumeClaim | Pod): string | undefined {
+	const namespace = object.metadata.labels?.[labels.targetNamespace];
+	const name = object.metadata.annotations?.[targetNameAnnotation];
+	return namespace && name ? `${namespace}/${name}` : undefined;
+}
+
+const keysOf = (key: string | undefined): string[] => (key ? [key] : []);
+
+export const claimsByTarget: Index<PersistentVolumeClaim> = {
+	name: 'target',
+	keys: (claim) => keysOf(targetKeyOf(claim)),
+};
+export const podsByTarget: Index<Pod> = {name: 'target', keys: (pod) => keysOf(targetKeyOf(pod))};
+
+/** Pods by the claims they mount, as `namespace/claim`. */
+export const podsByClaim: Index<Pod> = {
+	name: 'claim',
+	keys: (pod) =>
+		(pod.spec.volumes ?? []).flatMap(({persistentVolumeClaim}) =>
+			persistentVolumeClaim ? [`${pod.metadata.namespace}/${persistentVolumeClaim.claimName}`] : [],
+		),
+};
+
+/** Targets by the object their dataSourceRef names, as `Kind/namespace/name`. */
+export const claimsBySource: Index<PersistentVolumeClaim> = {
+	name: 'dataSourceRef',
+	keys: (claim) => {
+		const ref = sourceRefOf(claim);
+		return ref ? [`${ref.kind}/${ref.namespace}/${ref.name}`] : [];
+	},
+};
+
+/** Targets that are cloned from this claim or snapshot, as `Kind/namespace/name`, over their VolumeCloneSources. */
+export const cloneSourcesByOrigin: Index<VolumeCloneSource> = {
+	name: 'origin',
+	keys: ({spec, metadata}) => [`${spec.source.kind}/${metadata.namespace}/${spec.source.name}`],
+};
+
+/**
+ * The object of ours that a claim is to be filled from. A clone source may be in another namespace, named by annotation
+ * as in CDI; admission asks whether its author may (manifests/base/clone-authorization.yaml).
+ */
+export function sourceRefOf(
+	claim: PersistentVolumeClaim,
+):
+	| {readonly kind: 'VolumeImportSource' | 'VolumeCloneSource'; readonly namespace: string; readonly name: string}
+	| undefined {
+	const ref = claim.spec.dataSourceRef;
+	if (ref?.apiGroup !== cdiGroup || ref.namespace !== undefined) return undefined;
+	const namespace = claim.metadata.namespace ?? '';
+	if (ref.kind === 'VolumeImportSource') return {kind: 'VolumeImportSource', namespace, name: ref.name};
+	if (ref.kind !== 'VolumeCloneSource') return undefined;
+	const elsewhere = claim.metadata.annotations?.[annotations.dataSourceNamespace];
+	return {kind: 'VolumeCloneSource', namespace: elsewhere ?? namespace, name: ref.name};
+}
+
+/** Whether a Pod could write to the claim. A block device has no read-only mount, and the claim's flag is what counts. */
+function mayWrite(pod: Pod, claimName: string): boolean {
+	const volumes = (pod.spec.volumes ?? []).filter(
+		({persistentVolumeClaim}) => persistentVolumeClaim?.claimName === claimName,
+	);
+	return volumes.some(({name, persistentVolumeClaim}) => {
+		if (persistentVolumeClaim?.readOnly) return false;
+		const devices = pod.spec.containers.some(({volumeDevices}) =>
+			volumeDevices?.some((device) => device.name === name),
+		);
+		const mounts = pod.spec.containers.flatMap(
+			({volumeMounts}) => volumeMounts?.filter((mount) => mount.name === name) ?? [],
+		);
+		return devices || mounts.length === 0 || mounts.some((mount) => mount.readOnly !== true);
+	});
+}
+
+/** Copiers mount their source read-only; on a block device nothing says so, but they only read it. */
+function isOurReader(pod: Pod): boolean {
+	return pod.metadata.labels?.[labels.cdiComponent] === 'cdi-clone-source';
+}
+
+export function writersOf(caches: Caches, claim: PersistentVolumeClaim): Pod[] {
+	const {namespace, name} = claim.metadata;
+	return caches
+		.store(resources.pods)
+		.byIndex(podsByClaim.name, `${namespace}/${name}`)
+		.filter((pod) => pod.status?.phase !== 'Succeeded' && pod.status?.phase !== 'Failed')
+		.filter((pod) => !isOurReader(pod) && mayWrite(pod, name));
+}
+
+function observeOrder(caches: Caches, target: PersistentVolumeClaim): Order | undefined {
+	const ref = sourceRefOf(target);
+	if (!ref) return undefined;
+	if (ref.kind === 'VolumeImportSource') {
+		return {kind: 'import', source: caches.store(resources.volumeImportSources).get(ref.namespace, ref.name)};
+	}
+	const source = caches.store(resources.volumeCloneSources).get(ref.namespace, ref.name);
+	if (!source) return {kind: 'cloneMissing'};
+	if (source.spec.source.kind === 'VolumeSnapshot') {
+		const snapshot = caches.store(resources.volumeSnapshots).get(ref.namespace, source.spec.source.name);
+		const contentName = snapshot?.status?.boundVolumeSnapshotContentName;
+		const content = contentName
+			? caches.store(resources.volumeSnapshotContents).get(undefined, contentName)
+			: undefined;
+		const bound = content?.spec.volumeSnapshotRef.uid === snapshot?.metadata.uid ? content : undefined;
+		return {
+			kind: 'cloneSnapshot',
+			source,
+			snapshot,
+			content: bound,
+			classesOfDriver: caches
+				.store(resources.storageClasses)
+				.list()
+				.filter((storageClass) => storageClass.provisioner === bound?.spec.driver)
+				.toSorted((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1)),
+			copySource: caches
+				.store(resources.persistentVolumeClaims)
+				.get(ref.namespace, copySourceClaimName(target.metadata.uid ?? '')),
+		};
+	}
+	const claim = caches.store(resources.persistentVolumeClaims).get(ref.namespace, source.spec.source.name);
+	const volume = claim?.spec.volumeName
+		? caches.store(resources.persistentVolumes).get(undefined, claim.spec.volumeName)
+		: undefined;
+	return {kind: 'cloneClaim', source, claim, volume, writers: claim ? writersOf(caches, claim) : []};
+}
+
+/** Namespace that the prime claim is in. */
+export function primeNamespaceOf(target: PersistentVolumeClaim): string {
+	return sourceRefOf(target)?.namespace ?? target.metadata.namespace ?? '';
+}
+
+export function observe(key: string, caches: Caches): Observed {
+	const [namespace = '', name = ''] = key.split('/', 2);
+	const claims = caches.store(resources.persistentVolumeClaims);
+	const target = claims.get(namespace, name);
+	const uid = target?.metadata.deletionTimestamp ? undefined : target?.metadata.uid;
+	const order = target && uid ? observeOrder(caches, target) : undefined;
+	const made = claims.byIndex(claimsByTarget.name, key);
+	const pods = caches.store(resources.pods).byIndex(podsByTarget.name, key);
+	const isOurs = (object: PersistentVolumeClaim | Pod) =>
+		uid !== undefined && object.metadata.labels?.[labels.targetUid] === uid;
+	const primeName = target && uid ? primeNameOf(target, order?.kind === 'import' ? 'import' : 'clone') : undefined;
+	const prime = made.find((claim) => isOurs(claim) && claim.metadata.name === primeName);
+	const primeVolume = prime?.spec.volumeName
+		? caches.store(resources.persistentVolumes).get(undefined, prime.spec.volumeName)
+		: undefined;
+	const className = target?.spec.storageClassName;
+	const storageClass = className ? caches.store(resources.storageClasses).get(undefined, className) : undefined;
+	return {
+		key,
+		target,
+		order,
+		storageClass,
+		targetIsCsi:
+			storageClass !== undefined &&
+			caches.store(resources.csiDrivers).get(undefined, storageClass.provisioner) !== undefined,
+		prime,
+		primeVolume,
+		made: made.filter(isOurs),
+		worker: pods.find(isOurs),
+		orphans: {pods: pods.filter((pod) => !isOurs(pod)), claims: made.filter((claim) => !isOurs(claim))},
+	};
+}

@@ -1,0 +1,100 @@
+/**
+ * How far the filling of a claim is, for whoever reports it. Derived each time from what was observed and planned.
+ */
+import type {Pod} from '../api/kubernetes.ts';
+import type {WorkerFailure} from '../api/worker-contract.ts';
+import type {PopulatePlan, WaitReason} from './decide.ts';
+import {workerEnd} from './decide.ts';
+import type {Observed} from './observe.ts';
+
+export type PopulationStage =
+	/** Something is missing that is not ours to make; `reason` says what. */
+	'waiting' | 'firstConsumer' | 'scheduled' | 'running' | 'moving' | 'failed' | 'done';
+
+export interface Population {
+	readonly stage: PopulationStage;
+	readonly way: 'import' | 'copy' | 'restore';
+	readonly reason: WaitReason | WorkerFailure | undefined;
+	readonly message: string;
+	readonly restarts: number;
+	/** The last try of the worker that will be made again, if it ended badly. */
+	readonly lastFailure: string | undefined;
+	/** A running worker Pod's container state, as the kubelet words it: `ContainerCreating`, `ImagePullBackOff`, … */
+	readonly podReason: string | undefined;
+	readonly podMessage: string | undefined;
+	readonly podRunning: boolean;
+}
+
+function stageOf(plan: PopulatePlan, observed: Observed): PopulationStage {
+	switch (plan.do) {
+		case 'nothing':
+		case 'deleteClaim':
+			return observed.target?.status?.phase === 'Bound' ? 'done' : 'waiting';
+		case 'giveUp':
+			return 'failed';
+		case 'createClaim':
+		case 'createWorker':
+			return 'scheduled';
+		case 'deletePod':
+			if (observed.target?.status?.phase === 'Bound') return 'done';
+			return plan.why === 'Finished' ? 'moving' : 'running';
+		case 'recordPopulated':
+		case 'grow':
+		case 'moveVolume':
+			return 'moving';
+		case 'wait':
+			return waitStages[plan.reason];
+		default:
+			return plan satisfies never;
+	}
+}
+
+const waitStages: Readonly<Record<WaitReason, PopulationStage>> = {
+	StorageClassMissing: 'waiting',
+	StorageClassNotCsi: 'waiting',
+	FirstConsumer: 'firstConsumer',
+	SourceObjectMissing: 'waiting',
+	CloneWithoutSource: 'waiting',
+	CloneSourceNotReady: 'waiting',
+	CloneSourceInUse: 'waiting',
+	CloneValidationFailed: 'waiting',
+	SnapshotNotReady: 'waiting',
+	PrimeBinding: 'scheduled',
+	WorkerStarting: 'scheduled',
+	WorkerRunning: 'running',
+	WorkerLeaving: 'moving',
+	Growing: 'moving',
+	Binding: 'moving',
+};
+
+function lastFailureOf(worker: Pod): string | undefined {
+	const status = worker.status?.containerStatuses?.[0];
+	const terminated = status?.state?.terminated ?? status?.lastState?.terminated;
+	if (!terminated || terminated.exitCode === 0) return undefined;
+	const end = workerEnd({...worker, status: {containerStatuses: [{name: '', state: {terminated}}]}});
+	return end?.result?.message ?? end?.text;
+}
+
+export function describe(observed: Observed, plan: PopulatePlan): Population {
+	const {worker, order} = observed;
+	const status = worker?.status?.containerStatuses?.[0];
+	const unschedulable = worker?.status?.conditions?.find(
+		({type, status}) => type === 'PodScheduled' && status === 'False',
+	);
+	const waiting = status?.state?.waiting;
+	const running = status?.state?.running !== undefined;
+	const began = worker !== undefined && (running || (status?.restartCount ?? 0) > 0);
+	const stage = stageOf(plan, observed);
+	return {
+		// A container between two tries is not "scheduled" any more: the transfer is going on.
+		stage: stage === 'scheduled' && began ? 'running' : stage,
+		way: order?.kind === 'import' ? 'import' : observed.prime?.spec.dataSource ? 'restore' : 'copy',
+		reason: plan.do === 'wait' ? plan.reason : plan.do === 'giveUp' ? plan.failure : undefined,
+		message: plan.do === 'wait' || plan.do === 'giveUp' ? plan.message : '',
+		restarts: status?.restartCount ?? 0,
+		lastFailure: worker && lastFailureOf(worker),
+		podReason: unschedulable ? 'Unschedulable' : waiting?.reason,
+		podMessage: unschedulable?.message ?? waiting?.message,
+		podRunning: running,
+	};
+}

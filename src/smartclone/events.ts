@@ -1,0 +1,49 @@
+/** Every event of this controller, on the SharedSnapshot: its story in `kubectl describe shs`. */
+import type {EventText} from '../kube/events.ts';
+import type {RetireReason, SharingPlan} from './decide.ts';
+
+const retirement: Readonly<Record<RetireReason, string>> = {
+	SourceGone: 'The source claim is gone',
+	ContentChanged: 'The source claim has other content now (grown, or on another volume)',
+	Superseded: 'A newer snapshot of the same content serves from now on',
+	NobodyNeedsIt: 'Its clones are made, and the source may change: a later clone gets a new snapshot',
+	SnapshotLost: 'Its VolumeSnapshot was deleted or lost in the storage',
+	NothingAssigned: 'No clone waits for it',
+};
+
+/** Undefined where the step is of no interest to people. */
+export function eventOf(plan: SharingPlan): EventText | undefined {
+	switch (plan.do) {
+		case 'close':
+			return {type: 'Normal', reason: 'Cutting', message: 'No more clone requests are collected; the snapshot is cut'};
+		case 'retire':
+			return {
+				type: plan.reason === 'SnapshotLost' ? 'Warning' : 'Normal',
+				reason: plan.reason,
+				message: `${retirement[plan.reason]}; it is deleted when no clone needs it`,
+			};
+		case 'createAliasSnapshot':
+			return {
+				type: 'Normal',
+				reason: 'AliasCreated',
+				message: `Made available in namespace ${plan.snapshot.metadata.namespace} for the clones there`,
+			};
+		case 'assign':
+			return {
+				type: 'Normal',
+				reason: 'ClonesAssigned',
+				message: `${plan.requests.length} clone requests assigned (${plan.rule})`,
+			};
+		case 'open':
+		case 'cut':
+		case 'createAliasContent':
+		case 'deleteSnapshot':
+		case 'deleteContent':
+		case 'releaseSnapshot':
+		case 'release':
+		case 'nothing':
+			return undefined;
+		default:
+			return plan satisfies never;
+	}
+}

@@ -1,0 +1,109 @@
+/** A plan as API calls. No decisions: what is refused here is looked at again in the next round. */
+import {fieldManager, finalizers} from '../api/names.ts';
+import PQueue from 'p-queue';
+import type {SharedSnapshot} from '../api/sharedsnapshot.ts';
+import type {KubeObject} from '../api/kubernetes.ts';
+import type {VolumeSnapshot} from '../api/snapshot.ts';
+import type {KubeApi} from '../kube/client.ts';
+import {createOnce} from '../kube/create-once.ts';
+import {isConflict, isNotFound} from '../kube/errors.ts';
+import * as resources from '../kube/resources.ts';
+import type {Resource} from '../kube/resources.ts';
+import type {SharingPlan} from './decide.ts';
+import {assignmentsTotal, cutsTotal, retirementsTotal} from './metrics.ts';
+import type {CloneRequests, WaitingRequests} from './requests.ts';
+
+const assignmentsAtOnce = 8;
+
+export interface ExecuteContext {
+	readonly api: KubeApi;
+	readonly requests: CloneRequests;
+	readonly waiting: WaitingRequests;
+	readonly signal: AbortSignal;
+}
+
+/** Merge patches replace lists whole, so the version that was read is a condition. Gone already is fine. */
+async function removeFinalizer<T extends SharedSnapshot | VolumeSnapshot>(
+	{api, signal}: ExecuteContext,
+	resource: Resource<T>,
+	object: T,
+): Promise<void> {
+	const before = object.metadata.finalizers ?? [];
+	if (!before.includes(finalizers.sharedSnapshot)) return;
+	const patch = {metadata: {finalizers: before.filter((name) => name !== finalizers.sharedSnapshot)}};
+	try {
+		await api.mergePatch<SharedSnapshot | VolumeSnapshot>(resource, object.metadata, patch, {
+			resourceVersion: object.metadata.resourceVersion,
+			fieldManager,
+			signal,
+		});
+	} catch (error) {
+		if (!isNotFound(error)) throw error;
+	}
+}
+
+async function deleteExactly<T extends KubeObject>({api, signal}: ExecuteContext, resource: Resource<T>, object: T) {
+	try {
+		await api.delete(resource, object.metadata, {uid: object.metadata.uid, signal});
+	} catch (error) {
+		// Another object of that name: not the one that was meant.
+		if (!isConflict(error)) throw error;
+	}
+}
+
+export async function execute(context: ExecuteContext, plan: SharingPlan): Promise<void> {
+	const {api, requests, waiting, signal} = context;
+	switch (plan.do) {
+		case 'nothing':
+			return;
+		case 'open':
+			await createOnce(api, resources.sharedSnapshots, plan.shared, signal);
+			return;
+		case 'assign':
+			await new PQueue({concurrency: assignmentsAtOnce}).addAll(
+				plan.requests.map((request) => async () => {
+					const name = plan.shared.metadata.name;
+					// Remembered before it is written: whether or not it reached the server, the snapshot must not be retired under it.
+					waiting.assigned(request, name);
+					if (await requests.assign(request, name, plan.rule, signal)) assignmentsTotal.inc({rule: plan.rule});
+					else waiting.withdraw(request.uid);
+				}),
+			);
+			return;
+		case 'close':
+			await api.mergePatch(
+				resources.sharedSnapshots,
+				plan.shared.metadata,
+				{spec: {closed: true}},
+				{resourceVersion: plan.shared.metadata.resourceVersion, fieldManager, signal},
+			);
+			return;
+		case 'cut':
+			if (await createOnce(api, resources.volumeSnapshots, plan.snapshot, signal)) cutsTotal.inc();
+			return;
+		case 'createAliasContent':
+			await createOnce(api, resources.volumeSnapshotContents, plan.content, signal);
+			return;
+		case 'createAliasSnapshot':
+			await createOnce(api, resources.volumeSnapshots, plan.snapshot, signal);
+			return;
+		case 'deleteSnapshot':
+			await deleteExactly(context, resources.volumeSnapshots, plan.snapshot);
+			return;
+		case 'deleteContent':
+			await deleteExactly(context, resources.volumeSnapshotContents, plan.content);
+			return;
+		case 'releaseSnapshot':
+			await removeFinalizer(context, resources.volumeSnapshots, plan.snapshot);
+			return;
+		case 'retire':
+			await deleteExactly(context, resources.sharedSnapshots, plan.shared);
+			retirementsTotal.inc({reason: plan.reason});
+			return;
+		case 'release':
+			await removeFinalizer(context, resources.sharedSnapshots, plan.shared);
+			return;
+		default:
+			plan satisfies never;
+	}
+}

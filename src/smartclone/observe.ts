@@ -1,0 +1,150 @@
+/** Everything that the life of one source's shared snapshots depends on, read from the caches into one value. */
+import type {PersistentVolumeClaim} from '../api/kubernetes.ts';
+import {labels, stripeName} from '../api/names.ts';
+import type {ContentKey, SharedSnapshot} from '../api/sharedsnapshot.ts';
+import type {VolumeSnapshot, VolumeSnapshotContent} from '../api/snapshot.ts';
+import type {Caches} from '../kube/caches.ts';
+import * as resources from '../kube/resources.ts';
+import type {Index} from '../kube/store.ts';
+import {type DriverPolicy, driverPolicy} from './driver-policy.ts';
+import type {AliasPlace} from './objects.ts';
+import {aliasContentName} from './objects.ts';
+import type {AssignedRequest, CloneRequest, CloneRequests, WaitingRequests} from './requests.ts';
+import {sourceKey} from './requests.ts';
+import {contentOf, type Life, lifeOf, type Stripe} from './sharing.ts';
+import {chooseSnapshotClass} from './snapshot-class.ts';
+
+export interface Alias extends Stripe {
+	readonly place: AliasPlace;
+	/** The content by its derived name; `content` only if it is bound to `snapshot`. */
+	readonly madeContent: VolumeSnapshotContent | undefined;
+}
+
+export interface ObservedShared {
+	readonly object: SharedSnapshot;
+	readonly life: Life;
+	readonly stripes: readonly Stripe[];
+	readonly aliases: readonly Alias[];
+	/** Assigned to it, the newest assignments included even where the cache does not show them yet. */
+	readonly requests: readonly AssignedRequest[];
+}
+
+export interface Observed {
+	/** namespace/name of the source claim. */
+	readonly key: string;
+	readonly claim: PersistentVolumeClaim | undefined;
+	/** Undefined while the claim is missing, not bound or not on a CSI volume. */
+	readonly content: ContentKey | undefined;
+	readonly snapshotClassName: string | undefined;
+	readonly policy: DriverPolicy;
+	/** Of this source, whatever its content; oldest first. */
+	readonly shared: readonly ObservedShared[];
+	/** Ask for an assignment. */
+	readonly waiting: readonly CloneRequest[];
+}
+
+export const sharedBySource: Index<SharedSnapshot> = {
+	name: 'source',
+	keys: (shared) => [sourceKey(shared.spec.source)],
+};
+
+export const sharedByUid: Index<SharedSnapshot> = {
+	name: 'uid',
+	keys: (shared) => [shared.metadata.uid ?? ''],
+};
+
+/** Stripes and aliases alike. */
+const byShared = {
+	name: 'sharedSnapshot',
+	keys: (object: VolumeSnapshot | VolumeSnapshotContent) => {
+		const uid = object.metadata.labels?.[labels.sharedSnapshotUid];
+		return uid ? [uid] : [];
+	},
+};
+export const snapshotByShared: Index<VolumeSnapshot> = byShared;
+export const contentByShared: Index<VolumeSnapshotContent> = byShared;
+
+function stripesOf(caches: Caches, shared: SharedSnapshot): Stripe[] {
+	const uid = shared.metadata.uid ?? '';
+	return Array.from({length: shared.spec.stripes}, (_, stripe) => {
+		const snapshot = caches.store(resources.volumeSnapshots).get(shared.spec.source.namespace, stripeName(uid, stripe));
+		const contentName = snapshot?.status?.boundVolumeSnapshotContentName;
+		const content = contentName
+			? caches.store(resources.volumeSnapshotContents).get(undefined, contentName)
+			: undefined;
+		return {snapshot, content};
+	});
+}
+
+/** Every alias of which a snapshot or a content exists, found by label: also those that nobody asks for any more. */
+function aliasesOf(caches: Caches, shared: SharedSnapshot): Alias[] {
+	const uid = shared.metadata.uid ?? '';
+	const stripe = (name: string | undefined) => Number(name?.slice(stripeName(uid, 0).length - 1));
+	const places = new Map<string, AliasPlace>();
+	const add = (namespace: string | undefined, name: string | undefined) => {
+		if (!namespace || namespace === shared.spec.source.namespace || !Number.isInteger(stripe(name))) return;
+		places.set(`${namespace}/${name}`, {namespace, stripe: stripe(name)});
+	};
+	for (const snapshot of caches.store(resources.volumeSnapshots).byIndex(snapshotByShared.name, uid)) {
+		add(snapshot.metadata.namespace, snapshot.metadata.name);
+	}
+	for (const content of caches.store(resources.volumeSnapshotContents).byIndex(contentByShared.name, uid)) {
+		add(content.spec.volumeSnapshotRef.namespace, content.spec.volumeSnapshotRef.name);
+	}
+	return [...places.values()].map((place) => observeAlias(caches, shared, place));
+}
+
+export function observeAlias(caches: Caches, shared: SharedSnapshot, place: AliasPlace): Alias {
+	const name = stripeName(shared.metadata.uid ?? '', place.stripe);
+	const snapshot = caches.store(resources.volumeSnapshots).get(place.namespace, name);
+	const madeContent = caches.store(resources.volumeSnapshotContents).get(undefined, aliasContentName(shared, place));
+	const bound =
+		snapshot !== undefined &&
+		madeContent !== undefined &&
+		snapshot.status?.boundVolumeSnapshotContentName === madeContent.metadata.name &&
+		madeContent.spec.volumeSnapshotRef.uid === snapshot.metadata.uid;
+	return {place, snapshot, madeContent, content: bound ? madeContent : undefined};
+}
+
+export function observeShared(caches: Caches, shared: SharedSnapshot): Omit<ObservedShared, 'requests'> {
+	const stripes = stripesOf(caches, shared);
+	return {object: shared, life: lifeOf(shared, stripes), stripes, aliases: aliasesOf(caches, shared)};
+}
+
+function requestsOf(requests: CloneRequests, waiting: WaitingRequests, shared: SharedSnapshot): AssignedRequest[] {
+	const inCache = requests.assignedTo(shared.metadata.name);
+	for (const {uid} of inCache) waiting.confirm(uid);
+	const late = waiting.unconfirmed(shared.metadata.name).map((request) => ({...request, state: 'open' as const}));
+	return [...inCache, ...late];
+}
+
+/** Generations of one content are numbered, so the name decides between those of one second. */
+function byAge(a: SharedSnapshot, b: SharedSnapshot): number {
+	const time = (a.metadata.creationTimestamp ?? '').localeCompare(b.metadata.creationTimestamp ?? '');
+	return time === 0 ? a.metadata.name.localeCompare(b.metadata.name, 'en', {numeric: true}) : time;
+}
+
+export function observe(key: string, caches: Caches, requests: CloneRequests, waiting: WaitingRequests): Observed {
+	const [namespace = '', name = ''] = key.split('/', 2);
+	const claim = caches.store(resources.persistentVolumeClaims).get(namespace, name);
+	const volumeName = claim?.spec.volumeName;
+	const volume = volumeName ? caches.store(resources.persistentVolumes).get(undefined, volumeName) : undefined;
+	const content = contentOf(claim, volume);
+	const className = claim?.spec.storageClassName;
+	const storageClass = className ? caches.store(resources.storageClasses).get(undefined, className) : undefined;
+	const snapshotClass = chooseSnapshotClass(caches.store(resources.volumeSnapshotClasses).list(), content?.driver);
+	const shared = caches
+		.store(resources.sharedSnapshots)
+		.byIndex(sharedBySource.name, key)
+		.toSorted(byAge)
+		.map((object) => ({...observeShared(caches, object), requests: requestsOf(requests, waiting, object)}));
+	return {
+		key,
+		claim,
+		content,
+		snapshotClassName: snapshotClass?.metadata.name,
+		policy: driverPolicy(content?.driver ?? '', storageClass),
+		shared,
+		waiting: waiting.of(key),
+	};
+}

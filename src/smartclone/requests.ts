@@ -1,0 +1,99 @@
+/**
+ * Clone requests as this layer sees them: something that wants the content of a claim, durably assigned to one
+ * SharedSnapshot before it may use it. Who the requests are (DataVolumes) is the business of the layer above, which
+ * implements {@link CloneRequests}.
+ *
+ * Waiting requests live in memory only: whoever waits asks again in every round of its own controller, so a restart
+ * forgets nothing that is not said again. The assignment is durable, on the request.
+ */
+import type {ReuseRule} from '../api/sharedsnapshot.ts';
+
+export interface CloneRequest {
+	readonly namespace: string;
+	readonly name: string;
+	readonly uid: string;
+	/** The claim whose content is wanted. */
+	readonly source: {readonly namespace: string; readonly name: string};
+}
+
+export interface AssignedRequest extends CloneRequest {
+	/** `open` until its volume is complete; from then on it needs the snapshot no longer. */
+	readonly state: 'open' | 'done';
+}
+
+export interface CloneRequests {
+	/** Requests that carry the assignment to this SharedSnapshot, from the cache. */
+	assignedTo(sharedSnapshot: string): readonly AssignedRequest[];
+	/** Writes the assignment on the request. Resolves to false where the request is gone. */
+	assign(request: CloneRequest, sharedSnapshot: string, rule: ReuseRule, signal: AbortSignal): Promise<boolean>;
+}
+
+export function sourceKey(source: {readonly namespace: string; readonly name: string}): string {
+	return `${source.namespace}/${source.name}`;
+}
+
+interface Remembered {
+	readonly request: CloneRequest;
+	readonly sharedSnapshot: string;
+}
+
+/** Who waits for an assignment, and which assignments were written but may not have reached the cache yet. */
+export class WaitingRequests {
+	readonly #waiting = new Map<string, Map<string, CloneRequest>>();
+	readonly #assigned = new Map<string, Remembered>();
+	readonly #wake: (key: string) => void;
+
+	/** @param wake puts a source's key into the controller's queue. */
+	constructor(wake: (key: string) => void) {
+		this.#wake = wake;
+	}
+
+	/** Idempotent: the same request asks in every round until it sees its assignment. */
+	ask(request: CloneRequest): void {
+		const key = sourceKey(request.source);
+		const ofSource = this.#waiting.get(key) ?? new Map<string, CloneRequest>();
+		this.#waiting.set(key, ofSource);
+		if (ofSource.has(request.uid)) return;
+		ofSource.set(request.uid, request);
+		this.#wake(key);
+	}
+
+	/** The request was deleted or went another way. */
+	withdraw(uid: string): void {
+		for (const [key, ofSource] of this.#waiting) {
+			if (!ofSource.delete(uid)) continue;
+			if (ofSource.size === 0) this.#waiting.delete(key);
+			this.#wake(key);
+		}
+		this.#assigned.delete(uid);
+	}
+
+	of(key: string): readonly CloneRequest[] {
+		return [...(this.#waiting.get(key)?.values() ?? [])];
+	}
+
+	assigned(request: CloneRequest, sharedSnapshot: string): void {
+		this.#assigned.set(request.uid, {request, sharedSnapshot});
+		const key = sourceKey(request.source);
+		const ofSource = this.#waiting.get(key);
+		ofSource?.delete(request.uid);
+		if (ofSource?.size === 0) this.#waiting.delete(key);
+	}
+
+	/** The cache shows what was written. */
+	confirm(uid: string): void {
+		this.#assigned.delete(uid);
+	}
+
+	/** An assignment that was written but is not in the cache yet. */
+	assignmentOf(uid: string): string | undefined {
+		return this.#assigned.get(uid)?.sharedSnapshot;
+	}
+
+	/** Assignments to this snapshot that the cache may not show yet. */
+	unconfirmed(sharedSnapshot: string): readonly CloneRequest[] {
+		return [...this.#assigned.values()]
+			.filter((entry) => entry.sharedSnapshot === sharedSnapshot)
+			.map((entry) => entry.request);
+	}
+}

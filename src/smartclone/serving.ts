@@ -1,0 +1,64 @@
+/**
+ * What a shared snapshot can do for one request right now: the answer the layer above builds a claim from. Pure reading.
+ */
+import {stripeName} from '../api/names.ts';
+import {parseQuantity} from '../api/quantity.ts';
+import type {Caches} from '../kube/caches.ts';
+import * as resources from '../kube/resources.ts';
+import {observeAlias, observeShared} from './observe.ts';
+import type {CloneRequest} from './requests.ts';
+import {stripeOf, stripeState} from './sharing.ts';
+
+export type Serving =
+	/** Ask for an assignment: there is none, or what it names is gone, lost, or of another source. */
+	| {readonly state: 'none'}
+	| {readonly state: 'pending'; readonly sharedSnapshot: string; readonly message: string}
+	| {
+			readonly state: 'ready';
+			readonly sharedSnapshot: string;
+			/** In the request's own namespace. */
+			readonly snapshotName: string;
+			/** What a restore must ask for at least: the snapshot's size or the volume's, whichever is larger. */
+			readonly minimumBytes: bigint;
+	  };
+
+const largest = (a: bigint, b: bigint) => (a > b ? a : b);
+
+/** @param assignment name of a SharedSnapshot as written on the request; a user can forge it, so its source is compared. */
+export function servingOf(caches: Caches, request: CloneRequest, assignment: string | undefined): Serving {
+	const object = assignment ? caches.store(resources.sharedSnapshots).get(undefined, assignment) : undefined;
+	if (!object) return {state: 'none'};
+	const {namespace, name} = object.spec.source;
+	if (namespace !== request.source.namespace || name !== request.source.name) return {state: 'none'};
+	const shared = observeShared(caches, object);
+	const sharedSnapshot = object.metadata.name;
+	const number = stripeOf(request.uid, object.spec.stripes);
+	const stripe = shared.stripes[number];
+	const state = stripe ? stripeState(object, stripe) : 'lost';
+	if (state === 'lost') return {state: 'none'};
+	if (state !== 'ready' || !stripe) {
+		// A snapshot that is going away and is not there yet will never be.
+		if (shared.life === 'Draining' && state === 'missing') return {state: 'none'};
+		return {
+			state: 'pending',
+			sharedSnapshot,
+			message: `Waiting for the snapshot of ${namespace}/${name} (shared snapshot ${sharedSnapshot})`,
+		};
+	}
+	const restoreSize = parseQuantity(stripe.snapshot?.status?.restoreSize ?? '0') ?? 0n;
+	const capacity = parseQuantity(object.spec.content.capacity) ?? 0n;
+	const snapshotName = stripeName(object.metadata.uid ?? '', number);
+	const ready: Serving = {state: 'ready', sharedSnapshot, snapshotName, minimumBytes: largest(restoreSize, capacity)};
+	if (namespace === request.namespace) return ready;
+	const alias = observeAlias(caches, object, {namespace: request.namespace, stripe: number});
+	const usable =
+		alias.content?.spec.source.snapshotHandle === stripe.content?.status?.snapshotHandle &&
+		alias.snapshot?.status?.readyToUse === true &&
+		!alias.snapshot.metadata.deletionTimestamp;
+	if (alias.content && usable) return ready;
+	return {
+		state: 'pending',
+		sharedSnapshot,
+		message: `Waiting until the snapshot of ${namespace}/${name} is available in namespace ${request.namespace}`,
+	};
+}
