@@ -95,7 +95,7 @@ type WireEvent<T extends KubeObject> =
 /** An object as far as one field manager has an opinion on it. apiVersion and kind are filled in. */
 export type ApplyObject<T extends KubeObject> = {readonly metadata: ObjectKey} & DeepPartial<T>;
 
-export type DeepPartial<T> = T extends readonly unknown[]
+type DeepPartial<T> = T extends readonly unknown[]
 	? T
 	: T extends object
 		? {readonly [K in keyof T]?: DeepPartial<T[K]>}

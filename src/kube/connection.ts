@@ -11,7 +11,7 @@ export interface Credentials {
 	readonly agent?: Agent;
 }
 
-export type TlsOptions = Pick<
+type TlsOptions = Pick<
 	RequestOptions,
 	'ca' | 'cert' | 'key' | 'pfx' | 'passphrase' | 'rejectUnauthorized' | 'servername'
 >;
@@ -35,18 +35,18 @@ const credentialsKeptMs = 30_000;
 const tlsFields = ['ca', 'cert', 'key', 'pfx', 'passphrase', 'rejectUnauthorized', 'servername'] as const;
 
 /** A kubeconfig, the file in `KUBECONFIG` or `~/.kube/config`, or the Pod's service account: the first that there is. */
-export function connect(kubeconfig?: string): Connection {
+export function connect(kubeconfig?: string, clock: Clock = systemClock): Connection {
 	const config = new KubeConfig();
 	if (kubeconfig) config.loadFromFile(kubeconfig);
 	else config.loadFromDefault();
-	return connectionFrom(config);
+	return connectionFrom(config, clock);
 }
 
 /**
  * KubeConfig knows the formats, the exec plugins (whose answers it keeps until they expire) and token files (which it reads
  * again each minute); only its answers are used here, not its HTTP client.
  */
-export function connectionFrom(config: KubeConfig, clock: Clock = systemClock): Connection {
+function connectionFrom(config: KubeConfig, clock: Clock): Connection {
 	const cluster = config.getCurrentCluster();
 	if (!cluster) throw new Error(`kubeconfig has no cluster for the context "${config.getCurrentContext()}"`);
 	let kept: {readonly credentials: Promise<Credentials>; readonly untilMs: number} | undefined;
@@ -54,7 +54,13 @@ export function connectionFrom(config: KubeConfig, clock: Clock = systemClock): 
 	async function load(): Promise<Credentials> {
 		const options: RequestOptions = {headers: {}};
 		// Makes an agent for TLS even where there is none: over plain HTTP it insists on skipTLSVerify.
-		await config.applyToHTTPSOptions(options);
+		try {
+			await config.applyToHTTPSOptions(options);
+		} catch (cause) {
+			// Exec plugins may fail without a word.
+			const words = cause instanceof Error && cause.message ? cause.message : 'no reason given';
+			throw new Error(`no credentials for ${cluster?.server} as "${config.getCurrentUser()?.name}": ${words}`, {cause});
+		}
 		const headers: Record<string, string> = {};
 		for (const [name, value] of Object.entries(options.headers ?? {})) headers[name] = String(value).trim();
 		if (options.auth) headers['Authorization'] = `Basic ${Buffer.from(options.auth).toString('base64')}`;

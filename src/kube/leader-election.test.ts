@@ -16,7 +16,14 @@ class LeaseServer {
 	writes = 0;
 	/** What happens to requests of an identity: refused at once, never answered, or answered. */
 	readonly outages = new Map<string, 'refuse' | 'hang'>();
+	/** How long an answer takes; the write itself happens at once. */
+	latencyMs = 0;
+	readonly #clock: ManualClock;
 	#version = 0;
+
+	constructor(clock: ManualClock) {
+		this.#clock = clock;
+	}
 
 	apiFor(identity: string): LeaderElectionOptions['api'] {
 		const reach = async (signal?: AbortSignal) => {
@@ -52,7 +59,9 @@ class LeaseServer {
 					throw new ApiError(line, {code: 409, reason: 'Conflict'});
 				}
 				write(object);
-				return this.lease as never;
+				const written = this.lease;
+				if (this.latencyMs > 0) await this.#clock.sleep(this.latencyMs);
+				return written as never;
 			},
 		};
 	}
@@ -97,7 +106,7 @@ class Replica {
 
 function cluster() {
 	const clock = new ManualClock();
-	const server = new LeaseServer();
+	const server = new LeaseServer(clock);
 	const replica = (identity: string) => new Replica(server, clock, identity);
 	return {clock, server, replica};
 }
@@ -154,6 +163,42 @@ describe('LeaderElector', () => {
 			expect(server.lease?.spec?.leaseTransitions).toBe(1);
 		},
 	);
+
+	test.each([
+		['right after it was won', 0, 10_000],
+		// A renewal counts from when it was asked for: that is what the others' clocks may have seen.
+		['when answers took three seconds', 3000, 7000],
+	])('leadership lasts ten seconds beyond the last renewal: %s', async (_, latencyMs, expectedMs) => {
+		const {clock, server, replica} = cluster();
+		const a = replica('a');
+		await settle();
+		if (latencyMs > 0) {
+			await clock.advance(30_000);
+			server.latencyMs = latencyMs;
+			const {writes} = server;
+			while (server.writes < writes + 3) await clock.advance(100);
+			// The answer to the third is on its way, and it is the last that comes.
+			await clock.advance(latencyMs);
+		}
+		server.outages.set('a', 'hang');
+		await clock.advance(expectedMs - 200);
+		expect(a.working).toBe(true);
+		await clock.advance(300);
+		expect([a.working, a.end]).toEqual([false, 'lost']);
+	});
+
+	test('the lease is released even if a renewal is on its way when the work ends', async () => {
+		const {clock, server, replica} = cluster();
+		const a = replica('a');
+		await clock.advance(3000);
+		server.latencyMs = 500;
+		const {writes} = server;
+		while (server.writes === writes) await clock.advance(100);
+		a.stop.abort();
+		await clock.advance(5000);
+		expect(a.end).toBe('stopped');
+		expect(server.lease?.spec?.holderIdentity).toBeUndefined();
+	});
 
 	test('a short outage is no reason to stop', async () => {
 		const {clock, server, replica} = cluster();
@@ -242,7 +287,7 @@ describe('LeaderElector', () => {
 
 	test('refuses durations that cannot work', () => {
 		const options = {
-			api: new LeaseServer().apiFor('a'),
+			api: new LeaseServer(new ManualClock()).apiFor('a'),
 			lease: {namespace: 'n', name: 'l'},
 			identity: 'a',
 			log: silentLogger,

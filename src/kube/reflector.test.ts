@@ -190,6 +190,21 @@ describe('Reflector', () => {
 		expect(reflector.epoch).toBe(2);
 	});
 
+	test('410 again and again is not answered in a tight loop', async () => {
+		const server = await startServer();
+		const {caughtUp, clock, reflector} = await start(server);
+		await caughtUp();
+		const gone: Fault = {do: 'goneInStream'};
+		server.fail('list', ...Array.from({length: 4}, (): Fault => ({do: 'answer', code: 410})));
+		server.fail('watch', gone);
+		server.dropWatches();
+		server.put('a');
+		await caughtUp();
+		// One for the dropped watch and one for each 410; a first 410 of its own would not be waited for.
+		expect(clock.sleeps).toHaveLength(6);
+		expect(reflector.epoch).toBe(2);
+	});
+
 	test('a bookmark alone moves the version on, so that compaction does not matter', async () => {
 		const server = await startServer();
 		server.put('a');

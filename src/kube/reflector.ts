@@ -227,7 +227,8 @@ export class Reflector<T extends KubeObject> implements WatchProgress {
 			this.#log.info({resourceVersion: this.#resourceVersion}, 'history is gone, listing again');
 			this.#resourceVersion = undefined;
 			// Once at once; a server that answers every watch or continue token with 410 is not asked in a tight loop.
-			if (this.#failures++ > 0) await this.#pause(0, signal);
+			if (this.#failures > 0) await this.#pause(0, signal);
+			else this.#failures = 1;
 			return;
 		}
 		if (isNotFound(error)) {

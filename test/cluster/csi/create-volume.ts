@@ -1,0 +1,69 @@
+import {parseCapabilities} from './capabilities.ts';
+import {newCapacity, satisfies} from './capacity.ts';
+import type {RpcNotes} from './chain.ts';
+import {CsiError} from './errors.ts';
+import {idOf} from './ids.ts';
+import {cloneImage, createBlankImage, imageSize} from './images.ts';
+import {flushLoops} from './loop.ts';
+import type {CreateVolumeRequest, VolumeContentSource} from './messages.ts';
+import type {Pool, VolumeRecord} from './pool.ts';
+import {existingVolume, required} from './request.ts';
+
+/** An empty volume, or one with the content of a snapshot or of another volume; the same one when it is asked for again. */
+export async function createVolume(pool: Pool, request: CreateVolumeRequest, notes: RpcNotes): Promise<VolumeRecord> {
+	const name = required(request.name, 'name');
+	parseCapabilities(request.volume_capabilities);
+	const id = idOf(name);
+	const existing = await pool.volumes.read(id);
+	if (existing) {
+		requireCompatible(existing, request);
+		notes.repeated = true;
+		return existing;
+	}
+	const sourceImage = await findSource(pool, request.volume_content_source);
+	const capacityBytes = newCapacity(
+		request.capacity_range,
+		sourceImage === undefined ? undefined : await imageSize(sourceImage),
+	);
+	const image = pool.volumeImage(id);
+	if (sourceImage) {
+		await flushLoops(sourceImage);
+		await cloneImage(sourceImage, image, capacityBytes);
+	} else {
+		await createBlankImage(image, capacityBytes);
+	}
+	const contentSource = request.volume_content_source;
+	const createdAt = new Date().toISOString();
+	const volume = {id, name, capacityBytes, createdAt, ...(contentSource && {contentSource})};
+	await pool.volumes.write(volume);
+	return volume;
+}
+
+/** CSI: the same name with other wishes is another volume, and that cannot be. */
+function requireCompatible(volume: VolumeRecord, request: CreateVolumeRequest): void {
+	if (!satisfies(request.capacity_range, volume.capacityBytes)) {
+		throw new CsiError('ALREADY_EXISTS', `volume ${volume.name} exists with ${volume.capacityBytes} bytes`);
+	}
+	if (sourceKey(volume.contentSource) !== sourceKey(request.volume_content_source)) {
+		throw new CsiError('ALREADY_EXISTS', `volume ${volume.name} exists with another content source`);
+	}
+}
+
+function sourceKey(source: VolumeContentSource | undefined): string {
+	if (source?.snapshot) return `snapshot ${source.snapshot.snapshot_id}`;
+	if (source?.volume) return `volume ${source.volume.volume_id}`;
+	return 'nothing';
+}
+
+/** The image to start from; nothing for an empty volume. */
+async function findSource(pool: Pool, source: VolumeContentSource | undefined): Promise<string | undefined> {
+	if (!source) return undefined;
+	if (source.volume) {
+		const {id} = await existingVolume(pool, required(source.volume.volume_id, 'volume_id of the content source'));
+		return pool.volumeImage(id);
+	}
+	const snapshotId = required(source.snapshot?.snapshot_id, 'snapshot_id of the content source');
+	const snapshot = await pool.snapshots.read(snapshotId);
+	if (!snapshot) throw new CsiError('NOT_FOUND', `there is no snapshot ${snapshotId}`);
+	return pool.snapshotImage(snapshot.id);
+}

@@ -1,0 +1,67 @@
+/** Installs onesnap in a cluster as a user would (manifests/base with image names replaced), and waits until it leads. */
+import path from 'node:path';
+import {parseAllDocuments} from 'yaml';
+import {ensureImages} from '../../images/build.ts';
+import type {ClusterHandle} from '../cluster/cluster.ts';
+import {run} from '../cluster/command.ts';
+import {Kubectl} from '../cluster/kubectl.ts';
+import {withProgress} from '../cluster/progress.ts';
+
+const base = path.resolve(import.meta.dirname, '../../manifests/base');
+
+export interface Installed {
+	/** Image with a shell, coreutils and qemu-img: also what test Pods run. */
+	readonly workerImage: string;
+}
+
+/** A user's cluster cannot be handed image archives: it pulls what these variables name. */
+function imagesOfUser(): {controller: string; worker: string} {
+	const controller = process.env['ONESNAP_CONTROLLER_IMAGE'];
+	const worker = process.env['ONESNAP_WORKER_IMAGE'];
+	if (!controller || !worker) {
+		throw new Error(
+			'ONESNAP_KUBECONFIG names your cluster: set ONESNAP_CONTROLLER_IMAGE and ONESNAP_WORKER_IMAGE to images that it can pull (docker build --target controller, --target worker)',
+		);
+	}
+	return {controller, worker};
+}
+
+async function localImages(
+	cluster: Extract<ClusterHandle, {kind: 'local'}>,
+): Promise<{controller: string; worker: string}> {
+	const images = await ensureImages();
+	await withProgress('loading the images into the cluster', async () => {
+		for (const {archive} of [images.controller, images.worker]) await cluster.loadImage(archive);
+	});
+	return {controller: images.controller.reference, worker: images.worker.reference};
+}
+
+export async function installOnesnap(cluster: ClusterHandle): Promise<Installed> {
+	const images = cluster.kind === 'local' ? await localImages(cluster) : imagesOfUser();
+	const rendered = await run(cluster.kubectl, ['kustomize', base]);
+	const named = rendered
+		.replaceAll('localhost/onesnap/controller:dev', images.controller)
+		.replaceAll('localhost/onesnap/worker:dev', images.worker);
+	const objects = parseAllDocuments(named).map((document): unknown => document.toJS());
+	const kubectl = new Kubectl(cluster.kubectl, cluster.kubeconfig);
+	await withProgress('installing onesnap', async () => {
+		// Definitions first: what is of their kinds is refused until they are served.
+		const isDefinition = (object: unknown) => (object as {kind?: string}).kind === 'CustomResourceDefinition';
+		await kubectl.apply(objects.filter(isDefinition));
+		await kubectl.run(
+			'wait',
+			'--for=condition=Established',
+			'--timeout=9s',
+			'crd/datavolumes.cdi.kubevirt.io',
+			'crd/sharedsnapshots.onesnap.io',
+		);
+		await kubectl.apply(objects.filter((object) => !isDefinition(object)));
+	});
+	await withProgress('starting the controller', async () => {
+		await run(cluster.kubectl, [
+			...['--kubeconfig', cluster.kubeconfig],
+			...['-n', 'onesnap', 'rollout', 'status', 'deployment/onesnap-controller', '--timeout=120s'],
+		]);
+	});
+	return {workerImage: images.worker};
+}
