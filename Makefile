@@ -17,6 +17,26 @@ help: ## this list
 unit: node_modules/.installed ## unit tests, seconds
 	vitest run --project unit
 
+.PHONY: test
+test: node_modules/.installed ## all tests: unit, integration (real API server), e2e (local cluster), csi-sanity
+	$(NODE) test/run.ts
+
+.PHONY: integration
+integration: node_modules/.installed ## tests against a real kube-apiserver and etcd
+	$(NODE) test/run.ts integration
+
+.PHONY: e2e
+e2e: node_modules/.installed ## tests on the local cluster; one by name: make e2e NAME='clones share'
+	$(if $(NAME),vitest run --project e2e -t '$(NAME)',$(NODE) test/run.ts e2e)
+
+.PHONY: demo
+demo: node_modules/.installed ## the main job on a local cluster: one download, one snapshot, eleven disks
+	$(NODE) test/demo/demo.ts
+
+.PHONY: bench
+bench: node_modules/.installed ## clones by onesnap against bare restores, side by side on the local cluster
+	$(NODE) test/bench/clones.ts
+
 .PHONY: lint
 lint: node_modules/.installed ## types, lint, format, dead code
 	tsc
@@ -27,3 +47,19 @@ lint: node_modules/.installed ## types, lint, format, dead code
 .PHONY: format
 format: node_modules/.installed ## write the format
 	biome format --write
+
+.PHONY: cluster
+cluster: node_modules/.installed ## the local cluster of this checkout: start it, or find it running
+	@$(NODE) test/cluster/main.ts up
+
+.PHONY: cluster-down
+cluster-down: node_modules/.installed ## stop the local cluster and remove everything of it
+	@$(NODE) test/cluster/main.ts down
+
+.PHONY: binaries
+binaries: node_modules/.installed ## build the cluster's programs (once per user and version: 20 minutes on 2 cores)
+	@$(NODE) test/cluster/main.ts binaries
+
+.PHONY: images
+images: node_modules/.installed ## build the controller and worker images into .onesnap/images
+	@$(NODE) images/build.ts

@@ -4,7 +4,17 @@ export default defineConfig({
 	test: {
 		reporters: ['default'],
 		projects: [
-			{test: {name: 'unit', include: ['src/**/*.test.ts', 'test/support/**/*.test.ts', 'test/cluster/**/*.test.ts']}},
+			{
+				test: {
+					name: 'unit',
+					include: [
+						'src/**/*.test.ts',
+						'test/support/**/*.test.ts',
+						'test/cluster/**/*.test.ts',
+						'images/**/*.test.ts',
+					],
+				},
+			},
 			{
 				test: {
 					name: 'integration',

@@ -41,11 +41,22 @@ export interface DataVolumeSource {
 	readonly upload?: object;
 }
 
+/** As a person wrote it: the schema takes a bare number as well. */
+export interface DataVolumeResources {
+	readonly requests?: Readonly<Record<string, string | number>>;
+	readonly limits?: Readonly<Record<string, string>>;
+}
+
+/** `spec.pvc`: the claim as it is to be. */
+export interface ClaimSpec extends Omit<PersistentVolumeClaimSpec, 'resources'> {
+	readonly resources?: DataVolumeResources;
+}
+
 /** `spec.storage`: a claim whose missing parts are filled in from the storage class. */
 export interface StorageSpec {
 	readonly accessModes?: readonly AccessMode[];
 	readonly volumeMode?: VolumeMode;
-	readonly resources?: PersistentVolumeClaimSpec['resources'];
+	readonly resources?: DataVolumeResources;
 	readonly storageClassName?: string;
 	readonly volumeName?: string;
 	readonly selector?: unknown;
@@ -56,7 +67,7 @@ export interface StorageSpec {
 export interface DataVolumeSpec {
 	readonly source?: DataVolumeSource;
 	readonly sourceRef?: {readonly kind: string; readonly name: string; readonly namespace?: string};
-	readonly pvc?: PersistentVolumeClaimSpec;
+	readonly pvc?: ClaimSpec;
 	readonly storage?: StorageSpec;
 	readonly contentType?: 'kubevirt' | 'archive';
 	readonly preallocation?: boolean;

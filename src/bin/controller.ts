@@ -65,7 +65,13 @@ function readOptions() {
 
 const kinds = [
 	...[resources.dataVolumes, resources.volumeImportSources, resources.volumeCloneSources, resources.sharedSnapshots],
-	...[resources.persistentVolumeClaims, resources.persistentVolumes, resources.pods, resources.nodes],
+	...[
+		resources.persistentVolumeClaims,
+		resources.persistentVolumes,
+		resources.pods,
+		resources.nodes,
+		resources.namespaces,
+	],
 	...[resources.storageClasses, resources.csiDrivers, resources.csiNodes],
 	...[resources.validatingAdmissionPolicies, resources.validatingAdmissionPolicyBindings],
 ].map((resource) => ({resource}));

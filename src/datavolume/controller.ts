@@ -1,15 +1,14 @@
 /** Turns DataVolumes into claims and reports how they get on. Key: `namespace/name`. */
-import {isDeepStrictEqual} from 'node:util';
-import type {DataVolume, DataVolumeStatus} from '../api/datavolume.ts';
+import type {DataVolume} from '../api/datavolume.ts';
 import type {PersistentVolumeClaim} from '../api/kubernetes.ts';
-import {annotations, fieldManager} from '../api/names.ts';
+import {annotations} from '../api/names.ts';
 import type {Caches} from '../kube/caches.ts';
 import type {KubeApi} from '../kube/client.ts';
 import {Controller, type ReconcileResult, type Round, watch} from '../kube/controller.ts';
-import {isNotFound} from '../kube/errors.ts';
 import type {EventRecorder} from '../kube/events.ts';
 import * as resources from '../kube/resources.ts';
 import type {Index} from '../kube/store.ts';
+import {writeStatus} from '../kube/write-status.ts';
 import {targetKeyOf} from '../populate/observe.ts';
 import type {Population} from '../populate/population.ts';
 import type {Clock} from '../process/clock.ts';
@@ -97,26 +96,12 @@ export function makeDataVolumeController(options: DataVolumeOptions): Controller
 	): Promise<void> {
 		const {dataVolume} = observed;
 		const status = statusOf(observed, plan, outcome);
-		if (!dataVolume || !status || isDeepStrictEqual(status, dataVolume.status ?? {})) return;
+		if (!dataVolume || !status) return;
+		if (!(await writeStatus(api, resources.dataVolumes, dataVolume, status, signal))) return;
+		// Told after it is written: a round that fails before says it again, and nobody hears it twice.
 		for (const event of transitionEvents(observed, status)) events.record(dataVolume, event);
 		if (status.phase === 'Succeeded' && dataVolume.status?.phase !== 'Succeeded')
 			observeDuration(dataVolume, clock.now());
-		const before: DataVolumeStatus = dataVolume.status ?? {};
-		const removed = Object.fromEntries(
-			Object.keys(before)
-				.filter((name) => !(name in status))
-				.map((name) => [name, null]),
-		);
-		try {
-			await api.mergePatchStatus(
-				resources.dataVolumes,
-				dataVolume.metadata,
-				{status: {...removed, ...status}},
-				{fieldManager, signal},
-			);
-		} catch (error) {
-			if (!isNotFound(error)) throw error;
-		}
 	}
 
 	async function reconcile(key: string, round: Round): Promise<ReconcileResult> {

@@ -1,11 +1,11 @@
 /** A plan as API calls. Answers that a person must hear of are outcomes, the others are thrown and tried again. */
 import {annotations, fieldManager} from '../api/names.ts';
-import type {KubeObject, PersistentVolumeClaim} from '../api/kubernetes.ts';
+import type {PersistentVolumeClaim} from '../api/kubernetes.ts';
 import type {KubeApi} from '../kube/client.ts';
 import {createOnce} from '../kube/create-once.ts';
-import {ApiError, isConflict, isExceededQuota} from '../kube/errors.ts';
+import {deleteExactly} from '../kube/delete-exactly.ts';
+import {ApiError, isExceededQuota} from '../kube/errors.ts';
 import * as resources from '../kube/resources.ts';
-import type {Resource} from '../kube/resources.ts';
 import type {WaitingRequests} from '../smartclone/requests.ts';
 import type {RestoreWindow, Wake} from '../smartclone/restore-window.ts';
 import type {DataVolumePlan} from './decide.ts';
@@ -37,19 +37,6 @@ function countClone(plan: Extract<DataVolumePlan, {do: 'createClaim' | 'restoreC
 	if (!plan.decision) return;
 	clonesTotal.inc({way: plan.decision.way});
 	for (const {code} of plan.decision.declined) clonesDeclinedTotal.inc({code});
-}
-
-async function deleteExactly<T extends KubeObject>(
-	{api, signal}: ExecuteContext,
-	resource: Resource<T>,
-	object: T,
-): Promise<Outcome> {
-	try {
-		await api.delete(resource, object.metadata, {uid: object.metadata.uid, signal});
-	} catch (error) {
-		if (!isConflict(error)) throw error;
-	}
-	return {};
 }
 
 export async function execute(context: ExecuteContext, plan: DataVolumePlan): Promise<Outcome> {
@@ -97,9 +84,11 @@ export async function execute(context: ExecuteContext, plan: DataVolumePlan): Pr
 			);
 			return {};
 		case 'deleteImportSource':
-			return deleteExactly(context, resources.volumeImportSources, plan.source);
+			await deleteExactly(api, resources.volumeImportSources, plan.source, signal);
+			return {};
 		case 'deleteCloneSource':
-			return deleteExactly(context, resources.volumeCloneSources, plan.source);
+			await deleteExactly(api, resources.volumeCloneSources, plan.source, signal);
+			return {};
 		default:
 			return plan satisfies never;
 	}

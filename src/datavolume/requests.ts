@@ -46,16 +46,17 @@ export function makeCloneRequests(api: KubeApi, caches: Caches): CloneRequests {
 					const request = requestOf(dataVolume);
 					if (!request) return [];
 					const claim = caches.store(resources.persistentVolumeClaims).get(request.namespace, request.name);
-					// A bound claim is complete.
-					const ended = claim?.status?.phase === 'Bound' || dataVolume.metadata.deletionTimestamp !== undefined;
+					// A bound claim is complete; in a namespace that goes away none will ever be made.
+					const leaves = caches.store(resources.namespaces).get(undefined, request.namespace)
+						?.metadata.deletionTimestamp;
+					const ended =
+						claim?.status?.phase === 'Bound' || (dataVolume.metadata.deletionTimestamp ?? leaves) !== undefined;
 					return [{...request, state: ended ? 'done' : 'open'}];
 				});
 		},
 		async assign(request, sharedSnapshot, rule, signal) {
 			const patch = {
 				metadata: {
-					// The UID makes the server refuse a namesake that was made meanwhile.
-					uid: request.uid,
 					annotations: {
 						[annotations.sharedSnapshot]: sharedSnapshot,
 						[annotations.reuseRule]: rule,
@@ -64,7 +65,8 @@ export function makeCloneRequests(api: KubeApi, caches: Caches): CloneRequests {
 				},
 			};
 			try {
-				await api.mergePatch(resources.dataVolumes, request, patch, {fieldManager, signal});
+				// The UID makes the server refuse a namesake that was made meanwhile.
+				await api.mergePatch(resources.dataVolumes, request, patch, {uid: request.uid, fieldManager, signal});
 				return true;
 			} catch (error) {
 				if (isNotFound(error) || isConflict(error)) return false;

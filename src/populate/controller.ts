@@ -41,7 +41,7 @@ export interface PopulateOptions {
 export interface Populate {
 	readonly controller: Controller;
 	/** How far the filling of this claim is, as the caches show it. No I/O. */
-	populationOf(claim: PersistentVolumeClaim): Population;
+	readonly populationOf: (claim: PersistentVolumeClaim) => Population;
 }
 
 const keyOf = ({metadata}: PersistentVolumeClaim) => `${metadata.namespace}/${metadata.name}`;

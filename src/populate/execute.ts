@@ -1,26 +1,11 @@
 /** A plan as API calls. What is refused here is looked at again in the next round. */
-import type {KubeObject} from '../api/kubernetes.ts';
 import {fieldManager} from '../api/names.ts';
 import type {KubeApi} from '../kube/client.ts';
 import {createOnce} from '../kube/create-once.ts';
-import {isConflict, isNotFound} from '../kube/errors.ts';
+import {deleteExactly} from '../kube/delete-exactly.ts';
+import {isNotFound} from '../kube/errors.ts';
 import * as resources from '../kube/resources.ts';
-import type {Resource} from '../kube/resources.ts';
 import {populatedAnnotation, type PopulatePlan} from './decide.ts';
-
-/** Deletes this very object; one of the same name made later is not meant. */
-async function deleteExactly<T extends KubeObject>(
-	api: KubeApi,
-	resource: Resource<T>,
-	object: T,
-	signal: AbortSignal,
-) {
-	try {
-		await api.delete(resource, object.metadata, {uid: object.metadata.uid, signal, propagationPolicy: 'Background'});
-	} catch (error) {
-		if (!isConflict(error)) throw error;
-	}
-}
 
 /**
  * Moves a volume: its claimRef names the target from now on, the volume controller binds them. Read live just before, and

@@ -3,20 +3,23 @@
  * assigning and closing never overlap: the proof behind rule GroupCommit (see sharing.ts).
  */
 import type {KubeObject} from '../api/kubernetes.ts';
-import {fieldManager, labels} from '../api/names.ts';
+import {labels} from '../api/names.ts';
 import type {Caches} from '../kube/caches.ts';
 import type {KubeApi} from '../kube/client.ts';
 import {Controller, type ReconcileResult, type Round, watch} from '../kube/controller.ts';
 import type {EventRecorder} from '../kube/events.ts';
-import {isNotFound} from '../kube/errors.ts';
+import {ApiError} from '../kube/errors.ts';
 import * as resources from '../kube/resources.ts';
+import {systemClock} from '../process/clock.ts';
+import {writeStatus} from '../kube/write-status.ts';
 import type {Logger} from '../process/log.ts';
-import {decide} from './decide.ts';
+import {aliasKey, decide, type SharingPlan} from './decide.ts';
 import {eventOf} from './events.ts';
 import {execute} from './execute.ts';
 import {contentByShared, observe, sharedBySource, sharedByUid, snapshotByShared} from './observe.ts';
+import {RefusedAliases} from './refused-aliases.ts';
 import {type CloneRequests, sourceKey, WaitingRequests} from './requests.ts';
-import {statusWrites} from './status.ts';
+import {statusOf} from './status.ts';
 
 /** A plan was carried out; the watches will say so, this is for when they do not. */
 const safetyNetMs = 60_000;
@@ -35,7 +38,7 @@ export interface SmartClone {
 	readonly controller: Controller;
 	readonly waiting: WaitingRequests;
 	/** The requests of this source changed: one ended, or went away. */
-	wake(source: {readonly namespace: string; readonly name: string}): void;
+	readonly wake: (source: {readonly namespace: string; readonly name: string}) => void;
 }
 
 export function makeSmartClone({api, caches, events, log, requests}: SmartCloneOptions): SmartClone {
@@ -50,31 +53,36 @@ export function makeSmartClone({api, caches, events, log, requests}: SmartCloneO
 		const uid = object?.metadata.labels?.[labels.sharedSnapshotUid];
 		return uid ? shareds.byIndex(sharedByUid.name, uid).map((shared) => sourceKey(shared.spec.source)) : [];
 	};
+	/** A namespace may refuse what is made in it; that concerns the clones there, and nobody else. */
+	async function isRefusedAlias(plan: SharingPlan, carryOut: () => Promise<void>): Promise<boolean> {
+		try {
+			await carryOut();
+			return false;
+		} catch (error) {
+			const isAlias = plan.do === 'createAliasContent' || plan.do === 'createAliasSnapshot';
+			if (!isAlias || !(error instanceof ApiError) || error.code >= 500) throw error;
+			refused.add(aliasKey(plan.shared, plan.place));
+			const message = `Not available in namespace ${plan.place.namespace}, clones there wait: ${error.statusMessage}`;
+			events.record(plan.shared, {type: 'Warning', reason: 'AliasRefused', message});
+			return true;
+		}
+	}
+
 	async function reconcile(key: string, round: Round): Promise<ReconcileResult> {
 		const {signal} = round;
-		const observed = observe(key, caches, requests, waiting);
+		const observed = observe(key, caches, requests, waiting, refused.current());
 		const plan = decide(observed);
 		if (plan.do !== 'nothing') {
 			round.log.info({plan: plan.do, shared: plan.shared.metadata.name}, 'sharing step');
-			await execute({api, requests, waiting, signal}, plan);
+			if (await isRefusedAlias(plan, () => execute({api, requests, waiting, signal}, plan)))
+				return {recheckAfterMs: nextStepMs};
 			const event = eventOf(plan);
 			if (event) events.record(plan.shared, event);
 		}
-		for (const {shared, status} of statusWrites(observed)) {
-			try {
-				// The whole status is one merge patch; what is no longer in it is set to null.
-				const before = Object.keys(shared.status ?? {}).filter((name) => !(name in status));
-				const removed = Object.fromEntries(before.map((name) => [name, null]));
-				await api.mergePatchStatus(
-					resources.sharedSnapshots,
-					shared.metadata,
-					{status: {...removed, ...status}},
-					{fieldManager, signal},
-				);
-			} catch (error) {
-				if (!isNotFound(error)) throw error;
-			}
+		for (const shared of observed.shared) {
+			await writeStatus(api, resources.sharedSnapshots, shared.object, statusOf(observed, shared), signal);
 		}
+		if (plan.do === 'nothing' && observed.refusedAliases.size > 0) return {recheckAfterMs: RefusedAliases.retryMs};
 		if (plan.do === 'nothing')
 			return observed.shared.length > 0 || observed.waiting.length > 0 ? {recheckAfterMs: safetyNetMs} : 'done';
 		return {recheckAfterMs: nextStepMs};
@@ -101,6 +109,7 @@ export function makeSmartClone({api, caches, events, log, requests}: SmartCloneO
 			),
 		],
 	});
+	const refused = new RefusedAliases(systemClock);
 	const waiting = new WaitingRequests((key) => controller.enqueue(key));
 	return {controller, waiting, wake: (source) => controller.enqueue(sourceKey(source))};
 }

@@ -5,7 +5,7 @@
  * The order matters: what nobody needs any more goes first, requests are assigned before anything is closed, and
  * nothing is cut that is not closed.
  */
-import {finalizers} from '../api/names.ts';
+import {finalizers, stripeName} from '../api/names.ts';
 import type {ReuseRule, SharedSnapshot} from '../api/sharedsnapshot.ts';
 import type {VolumeSnapshot, VolumeSnapshotContent} from '../api/snapshot.ts';
 import {
@@ -38,8 +38,18 @@ export type SharingPlan =
 	  }
 	| {readonly do: 'close'; readonly shared: SharedSnapshot}
 	| {readonly do: 'cut'; readonly shared: SharedSnapshot; readonly snapshot: VolumeSnapshot}
-	| {readonly do: 'createAliasContent'; readonly shared: SharedSnapshot; readonly content: VolumeSnapshotContent}
-	| {readonly do: 'createAliasSnapshot'; readonly shared: SharedSnapshot; readonly snapshot: VolumeSnapshot}
+	| {
+			readonly do: 'createAliasContent';
+			readonly shared: SharedSnapshot;
+			readonly place: AliasPlace;
+			readonly content: VolumeSnapshotContent;
+	  }
+	| {
+			readonly do: 'createAliasSnapshot';
+			readonly shared: SharedSnapshot;
+			readonly place: AliasPlace;
+			readonly snapshot: VolumeSnapshot;
+	  }
 	| {readonly do: 'deleteSnapshot'; readonly shared: SharedSnapshot; readonly snapshot: VolumeSnapshot}
 	| {readonly do: 'deleteContent'; readonly shared: SharedSnapshot; readonly content: VolumeSnapshotContent}
 	| {readonly do: 'releaseSnapshot'; readonly shared: SharedSnapshot; readonly snapshot: VolumeSnapshot}
@@ -88,12 +98,18 @@ function makeAlias(shared: ObservedShared, place: AliasPlace): SharingPlan {
 	if (deleting) return alias ? removeAlias(shared, alias) : nothing;
 	if (alias?.madeContent && boundElsewhere) return {do: 'deleteContent', shared: object, content: alias.madeContent};
 	if (!alias?.madeContent)
-		return {do: 'createAliasContent', shared: object, content: makeAliasContent(object, place, original)};
-	if (!alias.snapshot) return {do: 'createAliasSnapshot', shared: object, snapshot: makeAliasSnapshot(object, place)};
+		return {do: 'createAliasContent', shared: object, place, content: makeAliasContent(object, place, original)};
+	if (!alias.snapshot)
+		return {do: 'createAliasSnapshot', shared: object, place, snapshot: makeAliasSnapshot(object, place)};
 	return nothing;
 }
 
-function tendAliases(shared: ObservedShared): SharingPlan {
+/** Identifies an alias among those of all shared snapshots. */
+export function aliasKey(shared: SharedSnapshot, place: AliasPlace): string {
+	return `${place.namespace}/${stripeName(shared.metadata.uid ?? '', place.stripe)}`;
+}
+
+function tendAliases(shared: ObservedShared, refused: ReadonlySet<string>): SharingPlan {
 	const wanted = shared.life === 'Current' || shared.life === 'Draining' ? wantedAliases(shared) : [];
 	for (const alias of shared.aliases) {
 		if (wanted.some((place) => samePlace(place, alias.place))) continue;
@@ -101,6 +117,7 @@ function tendAliases(shared: ObservedShared): SharingPlan {
 		if (plan.do !== 'nothing') return plan;
 	}
 	for (const place of wanted) {
+		if (refused.has(aliasKey(shared.object, place))) continue;
 		const plan = makeAlias(shared, place);
 		if (plan.do !== 'nothing') return plan;
 	}
@@ -213,7 +230,7 @@ export function decide(observed: Observed): SharingPlan {
 		if (reason) return {do: 'retire', shared: shared.object, reason};
 	}
 	const perShared = [
-		tendAliases,
+		(shared: ObservedShared) => tendAliases(shared, observed.refusedAliases),
 		(shared: ObservedShared) => (shared.life === 'Draining' ? drain(shared) : nothing),
 		cut,
 	];

@@ -2,11 +2,11 @@
 import {fieldManager, finalizers} from '../api/names.ts';
 import PQueue from 'p-queue';
 import type {SharedSnapshot} from '../api/sharedsnapshot.ts';
-import type {KubeObject} from '../api/kubernetes.ts';
 import type {VolumeSnapshot} from '../api/snapshot.ts';
 import type {KubeApi} from '../kube/client.ts';
 import {createOnce} from '../kube/create-once.ts';
-import {isConflict, isNotFound} from '../kube/errors.ts';
+import {deleteExactly} from '../kube/delete-exactly.ts';
+import {isNotFound} from '../kube/errors.ts';
 import * as resources from '../kube/resources.ts';
 import type {Resource} from '../kube/resources.ts';
 import type {SharingPlan} from './decide.ts';
@@ -39,15 +39,6 @@ async function removeFinalizer<T extends SharedSnapshot | VolumeSnapshot>(
 		});
 	} catch (error) {
 		if (!isNotFound(error)) throw error;
-	}
-}
-
-async function deleteExactly<T extends KubeObject>({api, signal}: ExecuteContext, resource: Resource<T>, object: T) {
-	try {
-		await api.delete(resource, object.metadata, {uid: object.metadata.uid, signal});
-	} catch (error) {
-		// Another object of that name: not the one that was meant.
-		if (!isConflict(error)) throw error;
 	}
 }
 
@@ -88,16 +79,16 @@ export async function execute(context: ExecuteContext, plan: SharingPlan): Promi
 			await createOnce(api, resources.volumeSnapshots, plan.snapshot, signal);
 			return;
 		case 'deleteSnapshot':
-			await deleteExactly(context, resources.volumeSnapshots, plan.snapshot);
+			await deleteExactly(api, resources.volumeSnapshots, plan.snapshot, signal);
 			return;
 		case 'deleteContent':
-			await deleteExactly(context, resources.volumeSnapshotContents, plan.content);
+			await deleteExactly(api, resources.volumeSnapshotContents, plan.content, signal);
 			return;
 		case 'releaseSnapshot':
 			await removeFinalizer(context, resources.volumeSnapshots, plan.snapshot);
 			return;
 		case 'retire':
-			await deleteExactly(context, resources.sharedSnapshots, plan.shared);
+			await deleteExactly(api, resources.sharedSnapshots, plan.shared, signal);
 			retirementsTotal.inc({reason: plan.reason});
 			return;
 		case 'release':

@@ -39,6 +39,8 @@ export interface Observed {
 	readonly policy: DriverPolicy;
 	/** Of this source, whatever its content; oldest first. */
 	readonly shared: readonly ObservedShared[];
+	/** Aliases that were refused a moment ago, by a quota for example: the others need not wait for them. */
+	readonly refusedAliases: ReadonlySet<string>;
 	/** Ask for an assignment. */
 	readonly waiting: readonly CloneRequest[];
 }
@@ -124,7 +126,13 @@ function byAge(a: SharedSnapshot, b: SharedSnapshot): number {
 	return time === 0 ? a.metadata.name.localeCompare(b.metadata.name, 'en', {numeric: true}) : time;
 }
 
-export function observe(key: string, caches: Caches, requests: CloneRequests, waiting: WaitingRequests): Observed {
+export function observe(
+	key: string,
+	caches: Caches,
+	requests: CloneRequests,
+	waiting: WaitingRequests,
+	refusedAliases: ReadonlySet<string> = new Set(),
+): Observed {
 	const [namespace = '', name = ''] = key.split('/', 2);
 	const claim = caches.store(resources.persistentVolumeClaims).get(namespace, name);
 	const volumeName = claim?.spec.volumeName;
@@ -145,6 +153,7 @@ export function observe(key: string, caches: Caches, requests: CloneRequests, wa
 		snapshotClassName: snapshotClass?.metadata.name,
 		policy: driverPolicy(content?.driver ?? '', storageClass),
 		shared,
+		refusedAliases,
 		waiting: waiting.of(key),
 	};
 }

@@ -1,5 +1,4 @@
 /** The whole status of a SharedSnapshot, computed anew from what was observed. Pure. */
-import {isDeepStrictEqual} from 'node:util';
 import type {SharedSnapshot, SharedSnapshotStripe} from '../api/sharedsnapshot.ts';
 import {openRequests, reuseRule} from './decide.ts';
 import type {Observed, ObservedShared} from './observe.ts';
@@ -55,12 +54,4 @@ export function statusOf(observed: Observed, shared: ObservedShared): Status {
 		clonesInFlight: open,
 		message: messageOf(shared),
 	};
-}
-
-/** The shared snapshots whose status is not what it should be, with what it should be. */
-export function statusWrites(observed: Observed): {readonly shared: SharedSnapshot; readonly status: Status}[] {
-	return observed.shared.flatMap((shared) => {
-		const status = statusOf(observed, shared);
-		return isDeepStrictEqual(status, shared.object.status) ? [] : [{shared: shared.object, status}];
-	});
 }

@@ -1,0 +1,84 @@
+import type {IncomingHttpHeaders} from 'node:http';
+import {parseRetryAfterMs} from './retry-delay.ts';
+import {WorkerError} from './worker-error.ts';
+
+/** What an answer that carries no data means, as the failure that people see. */
+export function failureOfStatus(
+	status: number,
+	{url, headers, now = Date.now()}: {url: string; headers: IncomingHttpHeaders; now?: number},
+): WorkerError {
+	const answered = `GET ${url} answered ${status}`;
+	if (status === 404 || status === 410) {
+		return new WorkerError(
+			'SourceNotFound',
+			`${answered}: there is no such file. Check the URL of the DataVolume's source.`,
+		);
+	}
+	if (status === 401 || status === 403 || status === 407) {
+		return new WorkerError(
+			'SourceForbidden',
+			`${answered}: the server does not let this worker read the file. Check the secretRef and the extra headers of the source, and that a signed URL has not expired.`,
+		);
+	}
+	if (status >= 500 || status === 408 || status === 425 || status === 429) {
+		return new WorkerError(
+			'SourceUnavailable',
+			`${answered}: the server is not ready to serve the file. It is asked again.`,
+			{
+				retryAfterMs: parseRetryAfterMs(headers['retry-after'], now),
+			},
+		);
+	}
+	return new WorkerError(
+		'SourceRefused',
+		`${answered}, which is no file. Check that the URL leads to the image itself.`,
+	);
+}
+
+const trustCodes: ReadonlySet<string> = new Set([
+	'CERT_HAS_EXPIRED',
+	'CERT_NOT_YET_VALID',
+	'CERT_REVOKED',
+	'CERT_REJECTED',
+	'CERT_UNTRUSTED',
+	'DEPTH_ZERO_SELF_SIGNED_CERT',
+	'HOSTNAME_MISMATCH',
+	'INVALID_CA',
+	'SELF_SIGNED_CERT_IN_CHAIN',
+	'UNABLE_TO_GET_ISSUER_CERT',
+	'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+	'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+	'EPROTO',
+]);
+
+/** A request that ended without an answer, or in the middle of one. */
+export function failureOfConnection(error: unknown, url: string): WorkerError {
+	if (error instanceof WorkerError) return error;
+	const code = errorCode(error);
+	const words = error instanceof Error ? error.message : String(error);
+	if (code !== undefined && (trustCodes.has(code) || code.startsWith('ERR_TLS_') || code.startsWith('ERR_SSL_'))) {
+		return new WorkerError(
+			'SourceUntrusted',
+			`GET ${url}: the TLS connection cannot be trusted (${code}: ${words}). Give the authority that signed the server's certificate in a certConfigMap, or correct the host name.`,
+			{cause: error},
+		);
+	}
+	if (code === 'ERR_INVALID_URL' || code === 'ERR_UNSUPPORTED_PROTOCOL') {
+		return new WorkerError('SourceRefused', `GET ${url}: the URL cannot be used (${words}).`, {cause: error});
+	}
+	return new WorkerError(
+		'SourceUnreachable',
+		`GET ${url}: ${code === undefined ? words : `${code}: ${words}`}. Check that the host resolves and can be reached from Pods in this namespace.`,
+		{cause: error},
+	);
+}
+
+/** The code of an error or of the innermost cause that has one (got wraps the errors of node). */
+function errorCode(error: unknown): string | undefined {
+	let found: string | undefined;
+	for (let each: unknown = error; each instanceof Error; each = each.cause) {
+		const code: unknown = 'code' in each ? each.code : undefined;
+		if (typeof code === 'string') found = code;
+	}
+	return found;
+}

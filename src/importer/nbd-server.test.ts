@@ -1,0 +1,124 @@
+import {stat} from 'node:fs/promises';
+import {connect} from 'node:net';
+import {dirname} from 'node:path';
+import {afterEach, beforeEach, expect, test} from 'vitest';
+import {noise} from '../../test/support/disk-images.ts';
+import type {RangeSource} from './byte-source.ts';
+import {NbdServer} from './nbd-server.ts';
+import {ReadWindow} from './window.ts';
+
+const contents = noise(100_000);
+const source: RangeSource = {
+	lengthBytes: contents.length,
+	shown: 'memory',
+	async fetch({start, end}, deliver) {
+		deliver(contents.subarray(start, end));
+	},
+};
+
+let window: ReadWindow;
+let server: NbdServer;
+
+beforeEach(async () => {
+	window = new ReadWindow({source, signal: new AbortController().signal});
+	server = await NbdServer.listen(window);
+});
+afterEach(async () => {
+	await server[Symbol.asyncDispose]();
+	await window.close();
+});
+
+/** Sends bytes, returns what came until the server is silent for a moment or closes. */
+async function talk(...messages: readonly Buffer[]): Promise<{answer: Buffer; closed: boolean}> {
+	const socket = connect(server.socketPath);
+	const pieces: Buffer[] = [];
+	let closed = false;
+	for (const message of messages) socket.write(message);
+	await new Promise<void>((resolve) => {
+		let timer = setTimeout(resolve, 100);
+		socket.on('data', (data) => {
+			pieces.push(data);
+			clearTimeout(timer);
+			timer = setTimeout(resolve, 30);
+		});
+		socket.on('error', () => {});
+		socket.on('close', () => {
+			closed = true;
+			resolve();
+		});
+	});
+	socket.destroy();
+	return {answer: Buffer.concat(pieces), closed};
+}
+
+const clientFlags = Buffer.from([0, 0, 0, 3]);
+
+function option(code: number, data = Buffer.alloc(0)): Buffer {
+	const header = Buffer.alloc(16);
+	header.write('IHAVEOPT', 0);
+	header.writeUInt32BE(code, 8);
+	header.writeUInt32BE(data.length, 12);
+	return Buffer.concat([header, data]);
+}
+
+function request(type: number, offset: number, length: number): Buffer {
+	const bytes = Buffer.alloc(28);
+	bytes.writeUInt32BE(0x25609513, 0);
+	bytes.writeUInt16BE(type, 6);
+	bytes.write('cookie!!', 8);
+	bytes.writeBigUInt64BE(BigInt(offset), 16);
+	bytes.writeUInt32BE(length, 24);
+	return bytes;
+}
+
+/** Greeting and answer to the option that begins transmission. */
+const begun = 18 + 10;
+const begin = [clientFlags, option(1)];
+
+function replied(answer: Buffer): {error: number; cookie: string; data: Buffer} {
+	const reply = answer.subarray(begun);
+	return {error: reply.readUInt32BE(4), cookie: reply.toString('latin1', 8, 16), data: reply.subarray(16)};
+}
+
+test('the socket lies in a folder that nobody else can enter', async () => {
+	expect((await stat(dirname(server.socketPath))).mode & 0o777).toBe(0o700);
+});
+
+test('a read across messages and blocks gives the bytes', async () => {
+	const whole = Buffer.concat([...begin, request(0, 1000, 50_000)]);
+	const {answer} = await talk(whole.subarray(0, 7), whole.subarray(7, 40), whole.subarray(40));
+	const {error, cookie, data} = replied(answer);
+	expect({error, cookie}).toEqual({error: 0, cookie: 'cookie!!'});
+	expect(data.equals(contents.subarray(1000, 51_000))).toBe(true);
+});
+
+test('the end of the last cluster reads as zeros, beyond it an image is damaged', async () => {
+	const {data} = replied((await talk(...begin, request(0, 99_000, 2000))).answer);
+	expect(data.equals(Buffer.concat([contents.subarray(99_000), Buffer.alloc(1000)]))).toBe(true);
+	expect(server.readPastEnd).toBeUndefined();
+	expect(replied((await talk(...begin, request(0, 4_000_000, 512))).answer).error).toBe(5);
+	expect(server.readPastEnd).toBe(4_000_000);
+});
+
+test.each([
+	['a write', request(1, 0, 512), 1],
+	['a trim', request(4, 0, 512), 22],
+	['an enormous read', request(0, 0, 2 ** 31), 22],
+	['a read of nothing', request(0, 0, 0), 22],
+])('%s is refused', async (_, message, error) => {
+	expect(replied((await talk(...begin, message)).answer).error).toBe(error);
+});
+
+test.each([
+	['an option that is none', [clientFlags, Buffer.alloc(16, 1)]],
+	['an endless option', [clientFlags, option(7, Buffer.alloc(5000))]],
+	['a request that is none', [...begin, Buffer.alloc(28, 1)]],
+])('%s ends the connection', async (_, messages) => {
+	expect((await talk(...messages)).closed).toBe(true);
+});
+
+test('structured replies and TLS are not spoken', async () => {
+	const {answer} = await talk(clientFlags, option(8), option(5));
+	expect(answer.readUInt32BE(18 + 12)).toBe(0x80000001);
+	expect(answer.readUInt32BE(18 + 20 + 12)).toBe(0x80000001);
+});

@@ -1,0 +1,269 @@
+/** Does one step after the other until the disk is there, or cannot be. */
+import type {ImportTask, WorkerResult} from '../api/worker-contract.ts';
+import type {Logger} from '../process/log.ts';
+import {FileRangeSource, type RangeSource} from './byte-source.ts';
+import {inWords, type TargetCapacity, tooLarge} from './capacity.ts';
+import {ChecksumVerifier, parseChecksum} from './checksum.ts';
+import {copyRanges, copyStream} from './disk-copy.ts';
+import {detectFormat, detectionBytes, type ImageFormat} from './detect-format.ts';
+import {defaultHttpTuning, type HttpTuning, type OpenedHttpSource, openHttpSource} from './http-source.ts';
+import {readHttpAccess} from './options.ts';
+import type {Progress} from './progress.ts';
+import {convertImage, readImageInfo} from './qemu-img.ts';
+import {checkQcow2Header, parseQcow2Header} from './qcow2-header.ts';
+import {defaultRetryPolicy, type RetryPolicy} from './retry-delay.ts';
+import {ServedImage} from './served-image.ts';
+import {SparseWriter} from './sparse-writer.ts';
+import {type ImportStep, nextStep, type Observed} from './steps.ts';
+import {Target} from './target.ts';
+import {defaultWindowTuning, ReadWindow, type WindowTuning} from './window.ts';
+import {asWorkerError, WorkerError} from './worker-error.ts';
+
+export interface ImportTuning {
+	readonly http: HttpTuning;
+	readonly retry: RetryPolicy;
+	readonly window: WindowTuning;
+}
+
+export const defaultImportTuning: ImportTuning = {
+	http: defaultHttpTuning,
+	retry: defaultRetryPolicy,
+	window: defaultWindowTuning,
+};
+
+export interface ImportOptions {
+	readonly task: ImportTask;
+	readonly progress: Pick<Progress, 'report'>;
+	readonly log: Logger;
+	readonly signal: AbortSignal;
+	readonly tuning?: ImportTuning;
+}
+
+/** Rejects with a WorkerError, or with the signal's reason. After a permanent failure the target holds nothing. */
+export async function runImport(options: ImportOptions): Promise<WorkerResult> {
+	const {task, log, signal} = options;
+	const startedMs = performance.now();
+	await using work = new ImportWork(options);
+	let observed: Observed = {wants: {source: task.source.kind, checksum: task.checksum !== undefined}};
+	try {
+		for (;;) {
+			signal.throwIfAborted();
+			const step = nextStep(observed);
+			if (step.do === 'fail') throw step.failure;
+			if (step.do === 'finish') break;
+			const stepMs = performance.now();
+			observed = {...observed, ...(await work.perform(step, observed))};
+			log.debug({step: step.do, ms: Math.round(performance.now() - stepMs)}, 'step done');
+		}
+	} catch (error) {
+		signal.throwIfAborted();
+		const failure = asWorkerError(error);
+		if (!failure.retryable) await work.discard();
+		throw failure;
+	}
+	options.progress.report(100);
+	return work.summary(observed, (performance.now() - startedMs) / 1000);
+}
+
+/** What the steps share: the target, the open source, the window on it. */
+class ImportWork implements AsyncDisposable {
+	readonly #options: ImportOptions;
+	readonly #tuning: ImportTuning;
+	readonly #target: Target;
+	readonly #checksum: ChecksumVerifier | undefined;
+	/** Closed in the reverse order of their opening. */
+	readonly #resources = new AsyncDisposableStack();
+	#source: OpenedHttpSource | undefined;
+	#window: ReadWindow | undefined;
+	#image: ServedImage | undefined;
+	/** Of a source without ranges. */
+	#streamedBytes = 0;
+
+	constructor(options: ImportOptions) {
+		const {task, signal} = options;
+		this.#options = options;
+		this.#tuning = options.tuning ?? defaultImportTuning;
+		this.#target = new Target(task.target, {...task, requestedBytes: Number(task.requestedBytes)}, signal);
+		const checksum = task.checksum === undefined ? undefined : parseChecksum(task.checksum);
+		this.#checksum = checksum && new ChecksumVerifier(checksum);
+	}
+
+	/** What is known after the step, beside what was known before. */
+	async perform(step: Exclude<ImportStep, {do: 'fail' | 'finish'}>, observed: Observed): Promise<Partial<Observed>> {
+		switch (step.do) {
+			case 'clearTarget':
+				await this.#target.clear();
+				return {cleared: true};
+			case 'measureTarget':
+				return {capacity: await this.#target.capacity()};
+			case 'openSource':
+				return {source: await this.#openSource()};
+			case 'detectFormat':
+				return {format: detectFormat(this.#opened)};
+			case 'spoolSource':
+				await this.#spool();
+				return {spooled: true};
+			case 'inspectImage':
+				return {image: {virtualBytes: await this.#inspect(step.format)}};
+			case 'prepareTarget':
+				await this.#target.prepare(step.sizeBytes);
+				return {prepared: {sizeBytes: step.sizeBytes}};
+			case 'convertImage':
+				await this.#convert(observed.spooled ? 0.5 : 0);
+				return {written: true};
+			case 'copyRanges':
+				await this.#copyRanges();
+				return {written: true};
+			case 'copyStream':
+				return {written: true, image: {virtualBytes: await this.#copyStream(observed.capacity)}};
+			case 'verifyChecksum':
+				await this.#window?.hashRest();
+				this.#checksum?.verify(this.#opened.shown);
+				return {verified: true};
+			case 'allocateRest':
+				await this.#target.allocateRest(observed.image?.virtualBytes ?? 0, step.sizeBytes);
+				return {allocated: true};
+			case 'syncTarget':
+				await this.#target.sync();
+				return {synced: true};
+		}
+		return step satisfies never;
+	}
+
+	/** Nothing stays of a disk that must not be used. The failure that led here is the one to tell, so another one is only logged. */
+	async discard(): Promise<void> {
+		await this.#target
+			.discard()
+			.catch((error: unknown) => this.#options.log.warn({error}, 'the target was not cleared'));
+	}
+
+	summary({format, image, prepared}: Observed, seconds: number): WorkerResult {
+		const sizeBytes = prepared?.sizeBytes ?? 0;
+		const headBytes = this.#source?.ranges ? this.#source.head.length : 0;
+		const bytesRead = this.#streamedBytes > 0 ? this.#streamedBytes : headBytes + (this.#window?.fetchedBytes ?? 0);
+		const what = format
+			? `Imported a ${format} image of ${inWords(image?.virtualBytes ?? sizeBytes)}, read ${inWords(bytesRead)}`
+			: 'Made a blank disk';
+		return {
+			outcome: 'succeeded',
+			message: `${what}; the disk has ${inWords(sizeBytes)}; ${seconds.toFixed(1)} s.`,
+			bytesRead: String(bytesRead),
+			virtualBytes: String(sizeBytes),
+		};
+	}
+
+	async [Symbol.asyncDispose](): Promise<void> {
+		await this.#resources.disposeAsync();
+	}
+
+	get #opened(): OpenedHttpSource {
+		if (!this.#source) throw new Error('the source is not open');
+		return this.#source;
+	}
+
+	async #openSource(): Promise<NonNullable<Observed['source']>> {
+		const {task, log, signal} = this.#options;
+		if (task.source.kind !== 'http') throw new Error('a blank disk has no source');
+		const access = await readHttpAccess(task.source, this.#tuning.http);
+		const source = await openHttpSource(
+			{url: task.source.url, access, retry: this.#tuning.retry, log},
+			{headBytes: detectionBytes, signal},
+		);
+		this.#source = source;
+		this.#resources.defer(() => source.close());
+		const {shown, lengthBytes, contentType} = source;
+		const ranges = source.ranges !== undefined;
+		log.info({url: shown, lengthBytes, contentType, ranges}, 'source opened');
+		return {shown, ranges, lengthBytes};
+	}
+
+	/** Puts a stream down in the claim itself, for a format that is read here and there. */
+	async #spool(): Promise<void> {
+		const target = this.#target;
+		this.#resources.defer(() => target.removeScratch());
+		const scratch = await target.openScratch();
+		this.#resources.defer(() => scratch.close());
+		const writer = new SparseWriter(scratch, {keepHoles: true});
+		const lengthBytes = await this.#passStream(writer, {share: 0.5, check: () => {}});
+		await scratch.truncate(lengthBytes);
+		this.#openWindow(new FileRangeSource(scratch, {lengthBytes, shown: this.#opened.shown}));
+	}
+
+	async #inspect(format: ImageFormat): Promise<number | undefined> {
+		const {head, shown, lengthBytes, ranges} = this.#opened;
+		if (format === 'raw') return lengthBytes;
+		checkQcow2Header(parseQcow2Header(head, shown), shown);
+		const window = this.#window ?? this.#openWindow(ranges, this.#checksum);
+		const image = await ServedImage.serve(window, shown);
+		this.#image = image;
+		this.#resources.use(image);
+		const info = await image.use((node) => readImageInfo(node, this.#options.signal));
+		// The header said so already; qemu-img's word is what counts.
+		if (info.backingFile === undefined && info.dataFile === undefined) return info.virtualBytes;
+		throw new WorkerError('ImageNotStandalone', `${shown} needs a second file, which is never opened.`);
+	}
+
+	/** @param begun share of the work that was done before */
+	async #convert(begun: number): Promise<void> {
+		const target = this.#target;
+		const directIo = await target.canDirectIo();
+		await this.#image?.use((source) =>
+			convertImage({
+				source,
+				target: target.image,
+				targetIsZero: target.keepHoles,
+				sparse: !target.mustAllocate,
+				directIo,
+				onPercent: (percent) => this.#report(begun + (1 - begun) * (percent / 100)),
+				signal: this.#options.signal,
+			}),
+		);
+	}
+
+	async #copyRanges(): Promise<void> {
+		const window = this.#openWindow(this.#opened.ranges, this.#checksum);
+		await using handle = await this.#target.open();
+		const writer = new SparseWriter(handle, this.#target);
+		const onBytes = (bytes: number) => this.#report(bytes / window.lengthBytes);
+		await copyRanges(window, writer, {onBytes, signal: this.#options.signal});
+	}
+
+	async #copyStream(capacity: TargetCapacity | undefined): Promise<number> {
+		await using handle = await this.#target.open();
+		return await this.#passStream(new SparseWriter(handle, this.#target), {
+			share: 1,
+			check: (bytes) => {
+				const excess = capacity && tooLarge(capacity, bytes);
+				if (excess === undefined) return;
+				throw new WorkerError('ImageTooLarge', `${this.#opened.shown} does not fit, as far as it was read: ${excess}`);
+			},
+		});
+	}
+
+	async #passStream(
+		writer: SparseWriter,
+		{share, check}: {share: number; check: (bytes: number) => void},
+	): Promise<number> {
+		const {stream, lengthBytes} = this.#opened;
+		if (!stream) throw new Error('the source has no stream');
+		const onBytes = (bytes: number) => {
+			this.#streamedBytes = bytes;
+			if (lengthBytes !== undefined) this.#report((bytes / lengthBytes) * share);
+		};
+		return copyStream(stream, writer, {check, checksum: this.#checksum, onBytes});
+	}
+
+	#openWindow(source: RangeSource | undefined, checksum?: ChecksumVerifier): ReadWindow {
+		if (!source) throw new Error('the source has no ranges');
+		const {signal} = this.#options;
+		const window = new ReadWindow({source, tuning: this.#tuning.window, head: this.#opened.head, checksum, signal});
+		this.#window = window;
+		this.#resources.defer(() => window.close());
+		return window;
+	}
+
+	/** 100 is reported when the disk is safe, not before. */
+	#report(share: number): void {
+		this.#options.progress.report(share * 99);
+	}
+}

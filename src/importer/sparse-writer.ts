@@ -1,0 +1,87 @@
+import type {FileHandle} from 'node:fs/promises';
+import {writeFailure} from './target.ts';
+
+/** Zeros are looked for in whole blocks of this size: what file systems store. */
+const holeBytes = 4096;
+/** A shorter hole between two runs of data is written: one request costs more. */
+const zeros = Buffer.alloc(64 * 1024);
+
+export interface DataRun {
+	readonly start: number;
+	/** Exclusive. */
+	readonly end: number;
+}
+
+/** Where in the buffer, which belongs at `position` of the disk, there is something to write. */
+export function dataRuns(buffer: Buffer, position: number): DataRun[] {
+	const runs: DataRun[] = [];
+	let start: number | undefined;
+	for (let at = 0; at < buffer.length; ) {
+		const end = Math.min(buffer.length, at + holeBytes - ((position + at) % holeBytes));
+		const isHole = buffer.compare(zeros, 0, end - at, at, end) === 0;
+		if (isHole && start !== undefined) {
+			runs.push({start, end: at});
+			start = undefined;
+		}
+		if (!isHole) start ??= at;
+		at = end;
+	}
+	if (start !== undefined) runs.push({start, end: buffer.length});
+	return runs;
+}
+
+export interface SparseWriterOptions {
+	/** The target reads as zeros already: zeros are not written. */
+	readonly keepHoles: boolean;
+	/** Writes at a time. */
+	readonly concurrency?: number;
+}
+
+/** Writes a disk from front to back, several writes at a time, without the zeros. */
+export class SparseWriter {
+	readonly #handle: FileHandle;
+	readonly #keepHoles: boolean;
+	readonly #concurrency: number;
+	readonly #running = new Set<Promise<void>>();
+	#failure: unknown;
+
+	constructor(handle: FileHandle, {keepHoles, concurrency = 6}: SparseWriterOptions) {
+		this.#handle = handle;
+		this.#keepHoles = keepHoles;
+		this.#concurrency = concurrency;
+	}
+
+	/** Resolves when the next piece may come; `done` is called when the buffer is no longer needed. */
+	async write(buffer: Buffer, position: number, done: () => void = () => {}): Promise<void> {
+		const runs = this.#keepHoles ? dataRuns(buffer, position) : [{start: 0, end: buffer.length}];
+		if (runs.length === 0) {
+			done();
+			return;
+		}
+		const running = this.#writeRuns(buffer, position, runs)
+			.catch((error: unknown) => {
+				this.#failure ??= writeFailure(error);
+			})
+			.finally(() => {
+				this.#running.delete(running);
+				done();
+			});
+		this.#running.add(running);
+		while (this.#running.size >= this.#concurrency) await Promise.race(this.#running);
+		if (this.#failure !== undefined) throw this.#failure;
+	}
+
+	async flush(): Promise<void> {
+		await Promise.all(this.#running);
+		if (this.#failure !== undefined) throw this.#failure;
+	}
+
+	async #writeRuns(buffer: Buffer, position: number, runs: readonly DataRun[]): Promise<void> {
+		for (const {start, end} of runs) {
+			for (let at = start; at < end; ) {
+				const {bytesWritten} = await this.#handle.write(buffer, at, end - at, position + at);
+				at += bytesWritten;
+			}
+		}
+	}
+}

@@ -1,0 +1,100 @@
+import {describe, expect, test} from 'vitest';
+import type {TargetCapacity} from './capacity.ts';
+import {type ImportStep, nextStep, type Observed} from './steps.ts';
+
+const MiB = 1024 * 1024;
+const capacity: TargetCapacity = {
+	volumeMode: 'Filesystem',
+	requestedBytes: 100 * MiB,
+	filesystemOverhead: 0,
+	totalBytes: 200 * MiB,
+	availableBytes: 200 * MiB,
+};
+const device: TargetCapacity = {...capacity, volumeMode: 'Block', totalBytes: 100 * MiB, availableBytes: 100 * MiB};
+
+/** What each step finds out, when all goes well. */
+function learn(
+	step: ImportStep,
+	facts: {capacity: TargetCapacity} & Pick<Observed, 'source' | 'format' | 'image'>,
+): Partial<Observed> {
+	switch (step.do) {
+		case 'clearTarget':
+			return {cleared: true};
+		case 'measureTarget':
+			return {capacity: facts.capacity};
+		case 'openSource':
+			return facts.source ? {source: facts.source} : {};
+		case 'detectFormat':
+			return facts.format ? {format: facts.format} : {};
+		case 'spoolSource':
+			return {spooled: true};
+		case 'inspectImage':
+			return facts.image ? {image: facts.image} : {};
+		case 'prepareTarget':
+			return {prepared: {sizeBytes: step.sizeBytes}};
+		case 'convertImage':
+		case 'copyRanges':
+		case 'copyStream':
+			return {written: true};
+		case 'verifyChecksum':
+			return {verified: true};
+		case 'allocateRest':
+			return {allocated: true};
+		case 'syncTarget':
+			return {synced: true};
+		case 'fail':
+		case 'finish':
+			return {};
+	}
+	return step satisfies never;
+}
+
+/** The names of the steps, from nothing to the end. */
+function walk(wants: Observed['wants'], facts: Parameters<typeof learn>[1]): string[] {
+	const names: string[] = [];
+	let observed: Observed = {wants};
+	for (let count = 0; count < 30; count++) {
+		const step = nextStep(observed);
+		names.push(step.do === 'fail' ? `fail ${step.failure.reason}` : step.do);
+		if (step.do === 'fail' || step.do === 'finish') return names;
+		observed = {...observed, ...learn(step, facts)};
+	}
+	throw new Error(`no end: ${names.join(' ')}`);
+}
+
+const ending = ['allocateRest', 'syncTarget', 'finish'];
+const source = {shown: 'http://host/disk', ranges: true, lengthBytes: 10 * MiB};
+
+describe('the steps of an import', () => {
+	test('of a blank disk', () => {
+		expect(walk({source: 'blank', checksum: false}, {capacity})).toEqual([
+			'clearTarget',
+			'measureTarget',
+			'prepareTarget',
+			...ending,
+		]);
+	});
+
+	test.each([
+		['qcow2', true, ['inspectImage', 'prepareTarget', 'convertImage', 'verifyChecksum', ...ending]],
+		['raw', true, ['inspectImage', 'prepareTarget', 'copyRanges', 'verifyChecksum', ...ending]],
+		['raw', false, ['inspectImage', 'prepareTarget', 'copyStream', 'verifyChecksum', ...ending]],
+		['qcow2', false, ['spoolSource', 'inspectImage', 'prepareTarget', 'convertImage', 'verifyChecksum', ...ending]],
+	] as const)('of %s, with ranges: %s', (format, ranges, steps) => {
+		const facts = {capacity, format, source: {...source, ranges}, image: {virtualBytes: 50 * MiB}};
+		const begin = ['clearTarget', 'measureTarget', 'openSource', 'detectFormat'];
+		expect(walk({source: 'http', checksum: true}, facts)).toEqual([...begin, ...steps]);
+	});
+
+	test('nothing is written before the image is known to fit', () => {
+		const facts = {capacity, format: 'qcow2' as const, source, image: {virtualBytes: 101 * MiB}};
+		const steps = walk({source: 'http', checksum: false}, facts);
+		expect(steps.at(-1)).toBe('fail ImageTooLarge');
+		expect(steps).not.toContain('prepareTarget');
+	});
+
+	test('a qcow2 without ranges has nowhere to go on a device', () => {
+		const facts = {capacity: device, format: 'qcow2' as const, source: {...source, ranges: false}};
+		expect(walk({source: 'http', checksum: false}, facts).at(-1)).toBe('fail FormatNotSupported');
+	});
+});

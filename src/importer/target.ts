@@ -1,0 +1,222 @@
+/**
+ * The claim that is filled: `disk.img` at the root of a Filesystem claim, or a block device.
+ *
+ * The controller hands the claim over only after this worker succeeded, so the disk is written in place; what makes a
+ * restart safe is that `prepare` starts from nothing: a new file, or a device whose old bytes are discarded.
+ */
+import {constants} from 'node:fs';
+import {access, chmod, type FileHandle, open, rm, statfs} from 'node:fs/promises';
+import {dirname, join} from 'node:path';
+import {diskImageName, type VolumeMode, type WorkerVolume} from '../api/worker-contract.ts';
+import type {TargetCapacity} from './capacity.ts';
+import {CommandError, runCommand} from './command.ts';
+import type {ImageNode} from './qemu-img.ts';
+import {WorkerError} from './worker-error.ts';
+
+/** A download that could not be read in place, for sources without Range. Removed before success. */
+export const scratchName = 'disk.img.scratch';
+/** Readable and writable for KubeVirt's group, as CDI leaves it. */
+const diskMode = 0o660;
+
+export interface TargetWish {
+	readonly requestedBytes: number;
+	readonly filesystemOverhead: number;
+	readonly preallocation: boolean;
+}
+
+export class Target {
+	readonly volumeMode: VolumeMode;
+	/** The file or device that is written. */
+	readonly path: string;
+	readonly #volume: WorkerVolume;
+	readonly #wish: TargetWish;
+	readonly #signal: AbortSignal;
+	#isZero = false;
+
+	constructor(volume: WorkerVolume, wish: TargetWish, signal: AbortSignal) {
+		this.volumeMode = volume.volumeMode;
+		this.path = diskPath(volume);
+		this.#volume = volume;
+		this.#wish = wish;
+		this.#signal = signal;
+	}
+
+	get image(): ImageNode {
+		return diskImage(this.#volume);
+	}
+
+	/** Whether zeros need not be written: they read as such, and nobody asked for allocated blocks on the device. */
+	get keepHoles(): boolean {
+		return this.#isZero && !this.mustAllocate;
+	}
+
+	/** A device allocates what is written to it, so preallocation means to write it all. A file is allocated when it is created. */
+	get mustAllocate(): boolean {
+		return this.#wish.preallocation && this.volumeMode === 'Block';
+	}
+
+	/** Removes the file of an earlier try, so that its blocks count as free. */
+	async clear(): Promise<void> {
+		if (this.volumeMode === 'Filesystem') await this.#translate(() => this.#remove());
+	}
+
+	async capacity(): Promise<TargetCapacity> {
+		const {requestedBytes, filesystemOverhead} = this.#wish;
+		const common = {volumeMode: this.volumeMode, requestedBytes, filesystemOverhead};
+		if (this.volumeMode === 'Block') {
+			const bytes = await deviceBytes(this.path, this.#signal);
+			return {...common, totalBytes: bytes, availableBytes: bytes};
+		}
+		const {bsize, blocks, bavail} = await statfs(dirname(this.path));
+		return {...common, totalBytes: bsize * blocks, availableBytes: bsize * bavail};
+	}
+
+	/** Starts from nothing, whatever an earlier try left. */
+	async prepare(sizeBytes: number): Promise<void> {
+		await this.#translate(() =>
+			this.volumeMode === 'Block' ? this.#discardDevice(sizeBytes) : this.#createFile(sizeBytes),
+		);
+	}
+
+	open(): Promise<FileHandle> {
+		return this.#translate(() => open(this.path, constants.O_RDWR));
+	}
+
+	openScratch(): Promise<FileHandle> {
+		return this.#translate(() => open(this.#scratchPath, 'wx+', 0o600));
+	}
+
+	async removeScratch(): Promise<void> {
+		await rm(this.#scratchPath, {force: true});
+	}
+
+	/** Writes zeros to a device from here to its end, where it must be allocated. */
+	async allocateRest(fromBytes: number, sizeBytes: number): Promise<void> {
+		if (!this.mustAllocate) return;
+		await using handle = await this.open();
+		await this.#translate(() => writeZeros(handle, fromBytes, sizeBytes, this.#signal));
+	}
+
+	/** The disk survives a power cut from here on. */
+	async sync(): Promise<void> {
+		await this.#translate(async () => {
+			if (await this.#exists()) await syncPath(this.path, constants.O_RDWR);
+			if (this.volumeMode === 'Filesystem') await syncPath(dirname(this.path), constants.O_RDONLY);
+		});
+	}
+
+	/** Leaves nothing of a disk that must not be used. */
+	async discard(): Promise<void> {
+		if (this.volumeMode === 'Filesystem') await this.#remove();
+		else await this.#discardDevice(await deviceBytes(this.path, this.#signal));
+	}
+
+	/** Direct I/O does not push other Pods' pages out of memory; some file systems cannot. */
+	async canDirectIo(): Promise<boolean> {
+		try {
+			await using handle = await open(this.path, constants.O_RDWR | constants.O_DIRECT);
+			return handle.fd >= 0;
+		} catch {
+			return false;
+		}
+	}
+
+	/** A copy of files alone has no disk. */
+	async #exists(): Promise<boolean> {
+		return access(this.path).then(
+			() => true,
+			() => false,
+		);
+	}
+
+	get #scratchPath(): string {
+		return join(dirname(this.path), scratchName);
+	}
+
+	async #remove(): Promise<void> {
+		await rm(this.path, {force: true});
+		await this.removeScratch();
+	}
+
+	async #createFile(sizeBytes: number): Promise<void> {
+		await rm(this.path, {force: true});
+		await using handle = await open(this.path, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL, diskMode);
+		await handle.truncate(sizeBytes);
+		if (this.#wish.preallocation) await this.#allocate(handle, sizeBytes);
+		// Against the umask.
+		await chmod(this.path, diskMode);
+		this.#isZero = true;
+	}
+
+	async #allocate(handle: FileHandle, sizeBytes: number): Promise<void> {
+		try {
+			await runCommand('fallocate', ['--length', String(sizeBytes), this.path], {signal: this.#signal});
+		} catch (error) {
+			if (!(error instanceof CommandError) || !error.stderr.includes('not supported')) throw error;
+			await writeZeros(handle, 0, sizeBytes, this.#signal);
+		}
+	}
+
+	/** Punching a hole in a device unmaps and zeroes it at once, and fails where it would have to write the zeros. */
+	async #discardDevice(sizeBytes: number): Promise<void> {
+		try {
+			const args = ['--punch-hole', '--offset', '0', '--length', String(sizeBytes), this.path];
+			await runCommand('fallocate', args, {signal: this.#signal});
+			this.#isZero = true;
+		} catch (error) {
+			if (!(error instanceof CommandError)) throw error;
+			this.#isZero = false;
+		}
+	}
+
+	async #translate<T>(action: () => Promise<T>): Promise<T> {
+		try {
+			return await action();
+		} catch (error) {
+			this.#signal.throwIfAborted();
+			throw writeFailure(error);
+		}
+	}
+}
+
+/** A failed write, in words. */
+export function writeFailure(error: unknown): WorkerError {
+	if (error instanceof WorkerError) return error;
+	const words = error instanceof Error ? error.message : String(error);
+	return new WorkerError(
+		'TargetWriteFailed',
+		/ENOSPC|No space left/.test(words)
+			? `Writing the disk failed: the volume is full (${words}). Ask for a larger claim, or raise the file system overhead of its storage class.`
+			: `Writing the disk failed: ${words}. Look at the volume's storage and the node's kernel log.`,
+		{cause: error},
+	);
+}
+
+export function diskPath({volumeMode, path}: WorkerVolume): string {
+	return volumeMode === 'Block' ? path : join(path, diskImageName);
+}
+
+/** A volume's disk as qemu's block layer opens it. */
+export function diskImage(volume: WorkerVolume): ImageNode {
+	const driver = volume.volumeMode === 'Block' ? 'host_device' : 'file';
+	return {driver: 'raw', file: {driver, path: diskPath(volume)}};
+}
+
+export async function deviceBytes(path: string, signal: AbortSignal): Promise<number> {
+	return Number(await runCommand('blockdev', ['--getsize64', path], {signal}));
+}
+
+const zeros = Buffer.alloc(4 * 1024 * 1024);
+
+async function writeZeros(handle: FileHandle, fromBytes: number, toBytes: number, signal: AbortSignal): Promise<void> {
+	for (let at = fromBytes; at < toBytes; ) {
+		signal.throwIfAborted();
+		const {bytesWritten} = await handle.write(zeros, 0, Math.min(zeros.length, toBytes - at), at);
+		at += bytesWritten;
+	}
+}
+
+async function syncPath(path: string, flags: number): Promise<void> {
+	await using handle = await open(path, flags);
+	await handle.sync();
+}

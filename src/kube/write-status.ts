@@ -1,0 +1,38 @@
+import {isDeepStrictEqual} from 'node:util';
+import {fieldManager} from '../api/names.ts';
+import type {KubeObject} from '../api/kubernetes.ts';
+import type {KubeApi, MergePatch} from './client.ts';
+import {isConflict, isNotFound} from './errors.ts';
+import type {Resource} from './resources.ts';
+
+/**
+ * Makes the whole status what it should be, in one merge patch: what is no longer in it is set to null. False where it
+ * was so already, or the object is gone.
+ */
+export async function writeStatus<Status extends object, T extends KubeObject & {readonly status?: Status}>(
+	api: Pick<KubeApi, 'mergePatchStatus'>,
+	resource: Resource<T>,
+	object: T,
+	status: Status,
+	signal: AbortSignal,
+): Promise<boolean> {
+	const before: object = object.status ?? {};
+	if (isDeepStrictEqual(before, status)) return false;
+	const removed = Object.fromEntries(
+		Object.keys(before)
+			.filter((name) => !(name in status))
+			.map((name) => [name, null]),
+	);
+	try {
+		const patch: object = {status: {...removed, ...status}};
+		await api.mergePatchStatus(resource, object.metadata, patch as MergePatch<T>, {
+			uid: object.metadata.uid,
+			fieldManager,
+			signal,
+		});
+		return true;
+	} catch (error) {
+		if (isNotFound(error) || isConflict(error)) return false;
+		throw error;
+	}
+}

@@ -1,0 +1,25 @@
+import {describe, expect, test} from 'vitest';
+import {snapshotClass} from '../../test/support/builders.ts';
+import {chooseSnapshotClass} from './snapshot-class.ts';
+
+const a = snapshotClass({name: 'a', driver: 'one'});
+const b = snapshotClass({name: 'b', driver: 'one', isDefault: true});
+const c = snapshotClass({name: 'c', driver: 'two'});
+
+describe('chooseSnapshotClass', () => {
+	test.each([
+		['the default class of the driver', [a, b, c], 'one', 'b'],
+		[
+			'the first by name where none is the default',
+			[c, {...b, metadata: {...b.metadata, annotations: {}}}, a],
+			'one',
+			'a',
+		],
+		['of several defaults the first by name', [{...b, metadata: {...b.metadata, name: 'z'}}, b], 'one', 'b'],
+		['only a class of the driver, whatever is default elsewhere', [b, c], 'two', 'c'],
+		['none where the driver has none', [a, b], 'two', undefined],
+		['none where there is no driver', [a, b], undefined, undefined],
+	])('takes %s', (_, classes, driver, name) => {
+		expect(chooseSnapshotClass(classes, driver)?.metadata.name).toBe(name);
+	});
+});

@@ -1,0 +1,51 @@
+/**
+ * Runs the test projects one after the other (they share two cores and one cluster, side by side they would only wait
+ * for each other) and ends with one line over all of them: `N passed, N failed`.
+ */
+import {spawn} from 'node:child_process';
+import {mkdir, readFile, rm} from 'node:fs/promises';
+import path from 'node:path';
+
+const projects = ['unit', 'integration', 'e2e'] as const;
+const reports = path.resolve(import.meta.dirname, '../.onesnap/test');
+
+interface Report {
+	readonly numPassedTests: number;
+	readonly numFailedTests: number;
+}
+
+function vitest(project: string, report: string): Promise<number> {
+	const args = ['run', '--project', project, '--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
+	const child = spawn('vitest', args, {stdio: 'inherit'});
+	return new Promise((resolve, reject) => {
+		child.once('error', reject);
+		child.once('exit', (code) => resolve(code ?? 1));
+	});
+}
+
+async function runProject(project: string): Promise<Report> {
+	const report = path.join(reports, `${project}.json`);
+	await rm(report, {force: true});
+	const startedAt = Date.now();
+	console.log(`\n== ${project} tests`);
+	const code = await vitest(project, report);
+	const {numPassedTests, numFailedTests}: Report = await readFile(report, 'utf8').then(
+		(text): Report => JSON.parse(text),
+		() => ({numPassedTests: 0, numFailedTests: 0}),
+	);
+	console.log(
+		`== ${project}: ${numPassedTests} passed, ${numFailedTests} failed, ${Math.round((Date.now() - startedAt) / 1000)} s`,
+	);
+	// A set-up or a leak audit that failed is no test of its own, and must not look like success.
+	return {numPassedTests, numFailedTests: Math.max(numFailedTests, code === 0 ? 0 : 1)};
+}
+
+await mkdir(reports, {recursive: true});
+const wanted = process.argv.slice(2);
+const all: Report[] = [];
+for (const project of projects)
+	if (wanted.length === 0 || wanted.includes(project)) all.push(await runProject(project));
+const sum = (count: (report: Report) => number) => all.reduce((total, report) => total + count(report), 0);
+const failed = sum(({numFailedTests}) => numFailedTests);
+console.log(`\n${sum(({numPassedTests}) => numPassedTests)} passed, ${failed} failed`);
+process.exitCode = failed === 0 ? 0 : 1;
