@@ -1,0 +1,3 @@
+module onesnap.io/test/cluster/pause
+
+go 1.21
