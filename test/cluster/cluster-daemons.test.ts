@@ -3,7 +3,7 @@ import {makeAddresses} from './addresses.ts';
 import {programNames} from './binaries.ts';
 import {allDaemons, clusterDaemons, type ClusterPrograms} from './cluster-daemons.ts';
 import {makeLayout} from './layout.ts';
-import {runsAs} from './supervisor.ts';
+import {runsAsWanted} from './supervisor.ts';
 
 const path = (name: string) => `/bin/${name}`;
 const programs: ClusterPrograms = {
@@ -38,11 +38,33 @@ it('has no snapshotter for the driver without snapshots', () => {
 	expect(daemons.map(({name}) => name)).not.toContain('csi-snapshotter-nosnap');
 });
 
+const process = (startTicks: number, ...argv: string[]) => ({
+	pid: 1,
+	argv,
+	environment: new Map<string, string>(),
+	cgroups: '',
+	startTicks,
+});
+
 it('knows a daemon by its whole command line', () => {
 	const daemon = {name: 'x', program: '/bin/x', args: ['--a=1', '--b=2']};
-	const running = (...argv: string[]) => ({pid: 1, argv, environment: new Map<string, string>(), cgroups: ''});
-	expect(runsAs(daemon, running('/bin/x', '--a=1', '--b=2'))).toBe(true);
-	expect(runsAs(daemon, running('/bin/x', '--a=1', '--b=3'))).toBe(false);
-	expect(runsAs(daemon, running('/bin/x', '--a=1'))).toBe(false);
-	expect(runsAs(daemon, undefined)).toBe(false);
+	const runs = (...argv: string[]) => runsAsWanted(daemon, new Map([['x', process(1, ...argv)]]));
+	expect(runs('/bin/x', '--a=1', '--b=2')).toBe(true);
+	expect(runs('/bin/x', '--a=1', '--b=3')).toBe(false);
+	expect(runs('/bin/x', '--a=1')).toBe(false);
+	expect(runsAsWanted(daemon, new Map())).toBe(false);
+});
+
+it('starts a sidecar anew whose driver is younger than it', () => {
+	const sidecar = {name: 'sidecar', program: '/bin/s', args: [], startedAfter: 'driver'};
+	const runs = (driverTicks: number) =>
+		runsAsWanted(
+			sidecar,
+			new Map([
+				['sidecar', process(5, '/bin/s')],
+				['driver', process(driverTicks, '/bin/d')],
+			]),
+		);
+	expect(runs(4)).toBe(true);
+	expect(runs(6)).toBe(false);
 });

@@ -102,6 +102,7 @@ function makeHandle(cluster: RunningCluster): LocalCluster {
 			const daemon = daemons.find((each) => each.name === name);
 			if (!daemon) throw new Error(`the cluster has no daemon ${name}`);
 			await ensureDaemon(layout, daemon);
+			for (const peer of daemons) if (peer.startedAfter === name) await ensureDaemon(layout, peer);
 		},
 		logFile: (daemon) => logFile(layout, daemon),
 	};

@@ -7,6 +7,11 @@ export type Daemon = {
 	readonly args: readonly string[];
 	/** Default: wherever the caller is. */
 	readonly cwd?: string;
+	/**
+	 * Name of a daemon whose connection it holds. When that one was started anew, this one ends by itself, at a moment of
+	 * its own choosing; so it is started anew as well. (A CSI sidecar and its driver: in a Pod the kubelet would see to it.)
+	 */
+	readonly startedAfter?: string;
 };
 
 /** Writes command-line flags as `--name=value`. */

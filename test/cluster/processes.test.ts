@@ -1,7 +1,7 @@
 import {describe, expect, it} from 'vitest';
-import {isCgroupMember, listProcesses, parseEnvironment, type Process, splitZeroTerminated} from './processes.ts';
+import {isCgroupMember, listProcesses, parseEnvironment, parseStartTicks, type Process, splitZeroTerminated} from './processes.ts';
 
-const process1 = (cgroups: string): Process => ({pid: 1, argv: ['x'], environment: new Map(), cgroups});
+const process1 = (cgroups: string): Process => ({pid: 1, argv: ['x'], environment: new Map(), cgroups, startTicks: 0});
 
 it('keeps empty arguments', () => {
 	expect(splitZeroTerminated('sh\0-c\0\0')).toEqual(['sh', '-c', '']);
@@ -30,4 +30,9 @@ describe('isCgroupMember', () => {
 it('lists this very process', async () => {
 	const self = (await listProcesses()).find(({pid}) => pid === process.pid);
 	expect(self?.environment.get('PATH')).toBe(process.env['PATH']);
+});
+
+it('finds the start time after a name with spaces and parentheses in it', () => {
+	const rest = Array.from({length: 30}, (_, index) => index + 3).join(' ');
+	expect(parseStartTicks(`7 (a ) b) ${rest}`)).toBe(22);
 });

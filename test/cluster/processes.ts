@@ -6,6 +6,8 @@ export type Process = {
 	readonly environment: ReadonlyMap<string, string>;
 	/** The text of /proc/PID/cgroup. */
 	readonly cgroups: string;
+	/** When it began, in clock ticks since the machine booted. */
+	readonly startTicks: number;
 };
 
 /** All processes of the machine whose environment we may read. Kernel threads and zombies have none and are left out. */
@@ -18,13 +20,25 @@ export async function listProcesses(): Promise<Process[]> {
 async function readProcess(pid: number): Promise<Process | undefined> {
 	try {
 		const read = (file: string) => readFile(`/proc/${pid}/${file}`, 'utf8');
-		const [cmdline, environ, cgroups] = await Promise.all([read('cmdline'), read('environ'), read('cgroup')]);
+		const [cmdline, environ, cgroups, stat] = await Promise.all(['cmdline', 'environ', 'cgroup', 'stat'].map(read));
+		if (cmdline === undefined || environ === undefined || cgroups === undefined || stat === undefined) return undefined;
 		if (cmdline === '') return undefined;
-		return {pid, argv: splitZeroTerminated(cmdline), environment: parseEnvironment(environ), cgroups};
+		return {
+			pid,
+			argv: splitZeroTerminated(cmdline),
+			environment: parseEnvironment(environ),
+			cgroups,
+			startTicks: parseStartTicks(stat),
+		};
 	} catch {
 		// It ended while we looked, or it is not ours to look at.
 		return undefined;
 	}
+}
+
+/** The 22nd field of /proc/PID/stat. The second is the program's name, in parentheses, and may hold anything. */
+export function parseStartTicks(stat: string): number {
+	return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]);
 }
 
 export function splitZeroTerminated(text: string): string[] {

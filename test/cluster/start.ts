@@ -30,7 +30,7 @@ import {ensurePauseImage} from './pause-image.ts';
 import {report, withProgress} from './progress.ts';
 import {missingPieces} from './readiness.ts';
 import {driverObjects, drivers, ensurePool, prepareDriver} from './storage.ts';
-import {assertRunning, ensureDaemon, findDaemons, runsAs} from './supervisor.ts';
+import {assertRunning, ensureDaemon, findDaemons, runsAsWanted} from './supervisor.ts';
 import {tearDown} from './teardown.ts';
 import {until} from './until.ts';
 
@@ -115,7 +115,7 @@ function describeCluster(layout: Layout, addresses: Addresses, programs: Cluster
 /** All daemons run as they are wanted, and the API says that pods with volumes can run. */
 async function isHealthy(cluster: RunningCluster): Promise<boolean> {
 	const running = await findDaemons(cluster.layout);
-	if (!allDaemons(cluster.daemons).every((daemon) => runsAs(daemon, running.get(daemon.name)))) return false;
+	if (!allDaemons(cluster.daemons).every((daemon) => runsAsWanted(daemon, running))) return false;
 	return missingPieces(cluster.kubectl).then(
 		(missing) => missing.length === 0,
 		() => false,

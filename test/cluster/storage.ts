@@ -88,6 +88,7 @@ export function driverDaemons(
 	kubeconfig: string,
 ): Daemon[] {
 	const socket = driverSocket(layout, driver);
+	const driverDaemon = `csi-${driver.shortName}`;
 	const sidecarFlags = {
 		kubeconfig,
 		'csi-address': socket,
@@ -103,11 +104,12 @@ export function driverDaemons(
 		name: `${program}-${driver.shortName}`,
 		program: programs[program],
 		args: flags({...sidecarFlags, ...more}),
+		startedAfter: driverDaemon,
 	});
 	// Back-off stays at the sidecars' defaults (up to five minutes): what it does to clones is ours to live with, as in users' clusters.
 	return [
 		{
-			name: `csi-${driver.shortName}`,
+			name: driverDaemon,
 			program: path.join(layout.checkout, 'node_modules', '.bin', 'node'),
 			args: [
 				driverProgram,

@@ -38,19 +38,22 @@ export async function findDaemons(layout: Layout): Promise<Map<string, Process>>
 	return found;
 }
 
-/** Whether this daemon runs, with exactly these arguments. */
-export function runsAs(daemon: Daemon, process: Process | undefined): boolean {
+/** Whether this daemon runs, with exactly these arguments, and not longer than the one it is connected to. */
+export function runsAsWanted(daemon: Daemon, running: ReadonlyMap<string, Process>): boolean {
+	const process = running.get(daemon.name);
+	if (!process) return false;
 	const wanted = [daemon.program, ...daemon.args];
-	return (
-		process !== undefined && wanted.length === process.argv.length && wanted.every((arg, i) => arg === process.argv[i])
-	);
+	const sameCommand = wanted.length === process.argv.length && wanted.every((arg, i) => arg === process.argv[i]);
+	const peer = daemon.startedAfter === undefined ? undefined : running.get(daemon.startedAfter);
+	return sameCommand && (peer?.startTicks ?? 0) <= process.startTicks;
 }
 
-/** Starts a daemon unless it runs already; one that runs with other arguments is replaced. */
+/** Starts a daemon unless it runs as it is wanted already; one that runs otherwise is replaced. */
 export async function ensureDaemon(layout: Layout, daemon: Daemon): Promise<void> {
-	const running = (await findDaemons(layout)).get(daemon.name);
-	if (runsAs(daemon, running)) return;
-	if (running) await endProcess(running.pid);
+	const running = await findDaemons(layout);
+	if (runsAsWanted(daemon, running)) return;
+	const old = running.get(daemon.name);
+	if (old) await endProcess(old.pid);
 	await startDaemon(layout, daemon);
 }
 
