@@ -2,6 +2,7 @@
 import type {DataVolume} from '../api/datavolume.ts';
 import type {PersistentVolumeClaim} from '../api/kubernetes.ts';
 import {annotations} from '../api/names.ts';
+import type {VolumeSnapshot} from '../api/snapshot.ts';
 import type {Caches} from '../kube/caches.ts';
 import type {KubeApi} from '../kube/client.ts';
 import {Controller, type ReconcileResult, type Round, watch} from '../kube/controller.ts';
@@ -150,15 +151,24 @@ export function makeDataVolumeController(options: DataVolumeOptions): Controller
 				return target ? [target] : [];
 			}),
 			watch(resources.volumeCloneSources, (source) => cloneSourcesByDataVolume.keys(source)),
-			watch(resources.volumeSnapshots, (snapshot) => {
-				const [uid] = snapshotByShared.keys(snapshot);
-				const {namespace, name} = snapshot.metadata;
-				if (uid) return caches.store(resources.sharedSnapshots).byIndex(sharedByUid.name, uid).flatMap(ofShared);
-				return dataVolumes.byIndex(dataVolumesBySnapshot.name, `${namespace}/${name}`).map(keyOf);
+			watch(resources.volumeSnapshots, ofSnapshot),
+			// Snapshot and content are watched apart and come in any order; a restore needs to have seen both.
+			watch(resources.volumeSnapshotContents, ({spec: {volumeSnapshotRef}}) => {
+				const {namespace, name = ''} = volumeSnapshotRef;
+				const snapshot = caches.store(resources.volumeSnapshots).get(namespace, name);
+				return snapshot ? ofSnapshot(snapshot) : [];
 			}),
 			watch(resources.sharedSnapshots, (shared) => ofShared(shared)),
 		],
 	});
+
+	/** A stripe or alias concerns those that are assigned to it, any other snapshot those that name it as their source. */
+	function ofSnapshot(snapshot: VolumeSnapshot): string[] {
+		const [uid] = snapshotByShared.keys(snapshot);
+		if (uid) return caches.store(resources.sharedSnapshots).byIndex(sharedByUid.name, uid).flatMap(ofShared);
+		const {namespace, name} = snapshot.metadata;
+		return dataVolumes.byIndex(dataVolumesBySnapshot.name, `${namespace}/${name}`).map(keyOf);
+	}
 
 	/** Only those that still wait for it: the others have their claims. */
 	function ofShared(shared: {readonly metadata: {readonly name: string}}): string[] {

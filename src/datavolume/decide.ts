@@ -234,7 +234,7 @@ export function decide(observed: Observed): DataVolumePlan {
 	const {dataVolume, source, claim, orphanSources} = observed;
 	const orphan = orphanSources.find(({metadata}) => !metadata.deletionTimestamp);
 	if (orphan) return {do: 'deleteCloneSource', source: orphan};
-	if (!dataVolume || dataVolume.metadata.deletionTimestamp) return nothing;
+	if (!dataVolume || dataVolume.metadata.deletionTimestamp || observed.namespaceLeaves) return nothing;
 	if (claim) return tendClaim(observed, dataVolume, claim);
 	if (isRefusal(source)) return refuse(source.reason, source.message);
 	return start(observed, dataVolume, source);

@@ -57,6 +57,8 @@ export interface Observed {
 	readonly now: string;
 	readonly dataVolume: DataVolume | undefined;
 	readonly source: Source | SourceRefusal;
+	/** Nothing can be made in a namespace that is being deleted, and what is there goes in any order. */
+	readonly namespaceLeaves: boolean;
 	/** Of the DataVolume's name, whoever made it. */
 	readonly claim: PersistentVolumeClaim | undefined;
 	readonly volume: PersistentVolume | undefined;
@@ -244,6 +246,8 @@ export function observe(key: string, context: ObserveContext): Observed {
 		key,
 		now: new Date(now()).toISOString().replace(/\.\d+Z$/, 'Z'),
 		dataVolume,
+		namespaceLeaves:
+			caches.store(resources.namespaces).get(undefined, namespace)?.metadata.deletionTimestamp !== undefined,
 		source,
 		claim,
 		volume: claim?.spec.volumeName

@@ -175,7 +175,7 @@ function progressOf(observed: Observed, phase: DataVolumePhase): string {
 /** Undefined where there is nothing to report on. */
 export function statusOf(observed: Observed, plan: DataVolumePlan, outcome: Outcome): DataVolumeStatus | undefined {
 	const {dataVolume, claim, now, population} = observed;
-	if (!dataVolume || dataVolume.metadata.deletionTimestamp) return undefined;
+	if (!dataVolume || dataVolume.metadata.deletionTimestamp || observed.namespaceLeaves) return undefined;
 	const phase = phaseOf(observed, plan, outcome);
 	const bound = boundCondition(observed, plan, outcome);
 	const running = runningCondition(observed, phase);

@@ -24,7 +24,7 @@ export function usableBytes({volumeMode, requestedBytes, filesystemOverhead}: Ta
 }
 
 /** Largest virtual size that is taken. */
-export function largestImageBytes(capacity: TargetCapacity): number {
+function largestImageBytes(capacity: TargetCapacity): number {
 	if (capacity.volumeMode === 'Block') return capacity.totalBytes;
 	return Math.min(usableBytes(capacity), capacity.totalBytes);
 }

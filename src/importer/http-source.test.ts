@@ -1,3 +1,8 @@
+import {execFile} from 'node:child_process';
+import {mkdtemp, readFile, rm} from 'node:fs/promises';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
+import {promisify} from 'node:util';
 import {afterAll, afterEach, beforeAll, describe, expect, test} from 'vitest';
 import {noise} from '../../test/support/disk-images.ts';
 import {type Behaviour, type ImageServer, startImageServer} from '../../test/support/image-server.ts';
@@ -180,6 +185,47 @@ describe('credentials', () => {
 		expect((await readAll(await openSource())).equals(contents)).toBe(true);
 	});
 });
+
+describe('a server whose certificate nobody knows', () => {
+	let secure: ImageServer;
+	let certificate = '';
+
+	beforeAll(async () => {
+		const tls = await makeCertificate();
+		certificate = tls.cert;
+		secure = await startImageServer({files: {[path]: contents}, tls});
+	});
+	afterAll(() => secure.close());
+
+	test('is not trusted', async () => {
+		await expect(openSource({url: `${secure.url}${path}`})).rejects.toThrow(
+			expect.objectContaining({reason: 'SourceUntrusted', message: expect.stringContaining('certConfigMap') as string}),
+		);
+	});
+
+	test('is trusted with its authority given, or when nobody shall care', async () => {
+		for (const access of [{certificates: [certificate]}, {insecureSkipVerify: true}]) {
+			expect((await readAll(await openSource({url: `${secure.url}${path}`, access}))).equals(contents)).toBe(true);
+		}
+	});
+
+	test('does not speak plain HTTP, nor the other way round', async () => {
+		const url = `${server.url}${path}`.replace('http:', 'https:');
+		await expect(openSource({url})).rejects.toThrow(expect.objectContaining({reason: 'SourceUntrusted'}));
+	});
+});
+
+/** A self-signed one for 127.0.0.1. */
+async function makeCertificate(): Promise<{key: string; cert: string}> {
+	const folder = await mkdtemp(join(tmpdir(), 'onesnap-tls-'));
+	const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')];
+	const subject = ['-subj', '/CN=onesnap test', '-addext', 'subjectAltName=IP:127.0.0.1'];
+	const args = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2'];
+	await promisify(execFile)('openssl', [...args, ...subject, '-keyout', key, '-out', cert]);
+	const pair = {key: await readFile(key, 'utf8'), cert: await readFile(cert, 'utf8')};
+	await rm(folder, {recursive: true});
+	return pair;
+}
 
 test.each([
 	['bytes 0-99/1000', {start: 0, end: 100, totalBytes: 1000}],

@@ -312,6 +312,8 @@ describe('as a program', () => {
 		const child = spawn(process.execPath, [join(import.meta.dirname, '../bin/importer.ts')], {
 			env: {
 				...process.env,
+				// What a killed worker leaves there goes with the folder.
+				TMPDIR: folder,
 				ONESNAP_TASK: JSON.stringify(taskFor(path, changes)),
 				ONESNAP_TERMINATION_LOG: join(folder, 'termination-log'),
 				ONESNAP_METRICS_PORT: '0',
@@ -338,8 +340,8 @@ describe('as a program', () => {
 	}, 20_000);
 
 	test('a permanent failure exits 0 and tells itself from success', async () => {
-		expect(await start('/page.html').ended).toBe(0);
-		expect(await message()).toMatchObject({outcome: 'failed', reason: 'InvalidImage', retryable: false});
+		expect(await start('/nothing').ended).toBe(0);
+		expect(await message()).toMatchObject({outcome: 'failed', reason: 'SourceNotFound', retryable: false});
 	});
 
 	test('asked to stop, it says Interrupted and exits 1', async () => {

@@ -42,7 +42,7 @@ export const defaultWindowTuning: WindowTuning = {
 /** Requests of qemu-img overtake each other by no more than its own limit of sixteen with 2 MiB each, compressed to less. */
 const nearBytes = 16 * 1024 * 1024;
 /** Connections that are kept free for reads that somebody waits for. */
-export const demandConnections = 2;
+const demandConnections = 2;
 
 export interface WindowOptions {
 	readonly source: RangeSource;

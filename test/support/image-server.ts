@@ -262,8 +262,11 @@ async function sendBody(
 
 function drained(response: ServerResponse): Promise<void> {
 	return new Promise((resolve) => {
-		response.once('drain', resolve);
-		response.once('close', resolve);
+		const settle = () => {
+			response.off('drain', settle).off('close', settle);
+			resolve();
+		};
+		response.once('drain', settle).once('close', settle);
 	});
 }
 

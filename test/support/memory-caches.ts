@@ -2,12 +2,14 @@
 import type {KubeObject} from '../../src/api/kubernetes.ts';
 import {Caches} from '../../src/kube/caches.ts';
 import {keyOf} from '../../src/kube/object-key.ts';
+import type {WatchProgress} from '../../src/kube/reflector.ts';
 import * as resources from '../../src/kube/resources.ts';
 import {apiVersionOf, type Resource} from '../../src/kube/resources.ts';
 import {Store} from '../../src/kube/store.ts';
 import {silentLogger} from '../../src/process/log.ts';
 
 const kinds: readonly Resource<KubeObject>[] = [
+	resources.namespaces,
 	resources.dataVolumes,
 	resources.volumeImportSources,
 	resources.volumeCloneSources,
@@ -32,25 +34,26 @@ export function resourceOf(object: Pick<KubeObject, 'apiVersion' | 'kind'>): Res
 	return found;
 }
 
+/** As if every watch had had its first list: the kinds of the cluster are all served. */
+class FilledCaches extends Caches {
+	override progress(): WatchProgress {
+		return {hasSynced: true, resourceVersion: '1', epoch: 1, hasSeen: () => true};
+	}
+}
+
 /** Objects are frozen deeply: a decision that writes to the cache fails its test. */
 export class MemoryCaches {
 	readonly caches: Caches;
-	/** What a list of each kind answers, for tests that start the watches. */
-	readonly #objects: readonly KubeObject[];
-
 	constructor(objects: readonly KubeObject[] = []) {
-		this.#objects = objects;
-		this.caches = new Caches({
+		this.caches = new FilledCaches({
 			kinds: kinds.map((resource) => ({resource})),
 			log: silentLogger,
 			freeze: true,
 			api: {
-				list: async (resource) => ({
-					// oxlint-disable-next-line typescript/no-unsafe-type-assertion -- selected by the kind that T is the type of
-					items: this.#objects.filter((object) => resourceOf(object) === (resource as unknown)) as never,
-					resourceVersion: '1',
-				}),
-				watch: (_, options) => quietUntil(options?.signal),
+				list: () => Promise.reject(new Error('these caches are filled by hand')),
+				watch: () => {
+					throw new Error('these caches are filled by hand');
+				},
 			},
 		});
 		for (const object of objects) this.set(object);
@@ -69,12 +72,4 @@ export class MemoryCaches {
 		if (!(store instanceof Store)) throw new Error('the store of a cache is no Store');
 		return store;
 	}
-}
-
-// oxlint-disable-next-line require-yield -- a watch on which nothing happens
-async function* quietUntil(signal: AbortSignal | undefined): AsyncGenerator<never> {
-	if (!signal || signal.aborted) return;
-	await new Promise((resolve) => {
-		signal.addEventListener('abort', resolve, {once: true});
-	});
 }

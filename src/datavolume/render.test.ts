@@ -1,0 +1,108 @@
+import {describe, expect, test} from 'vitest';
+import {claim, dataVolume, storageClass} from '../../test/support/builders.ts';
+import type {DataVolumeSpec} from '../api/datavolume.ts';
+import {annotations} from '../api/names.ts';
+import {isRenderProblem, type RenderFacts, renderClaim} from './render.ts';
+
+const marked = (annotation: string) => ({annotations: {[annotation]: 'true'}});
+const fast = storageClass({name: 'fast', ...marked(annotations.defaultStorageClass)});
+const slow = storageClass({name: 'slow'});
+
+function render(spec: Partial<DataVolumeSpec>, facts: Partial<RenderFacts> = {}) {
+	return renderClaim(dataVolume({spec}), {storageClasses: [fast, slow], filesystemOverhead: 0.06, ...facts});
+}
+
+function requestOf(spec: Partial<DataVolumeSpec>, facts: Partial<RenderFacts> = {}): string | undefined {
+	const rendered = render(spec, facts);
+	return isRenderProblem(rendered) ? rendered.message : rendered.spec.resources?.requests?.['storage'];
+}
+
+const storage = (request: string) => ({resources: {requests: {storage: request}}});
+
+describe('renderClaim: class', () => {
+	test.each([
+		['the one that is named', {storage: {...storage('1Gi'), storageClassName: 'slow'}}, [fast, slow], 'slow'],
+		["the cluster's default", {storage: storage('1Gi')}, [slow, fast], 'fast'],
+		[
+			'the default for virtual machines before it',
+			{storage: storage('1Gi')},
+			[fast, storageClass({name: 'virt', ...marked(annotations.defaultVirtStorageClass)})],
+			'virt',
+		],
+		[
+			'of several defaults the newest',
+			{storage: storage('1Gi')},
+			[fast, storageClass({name: 'new', created: '2026-02-01T00:00:00Z', ...marked(annotations.defaultStorageClass)})],
+			'new',
+		],
+	])('is %s', (_, spec, storageClasses, name) => {
+		const rendered = render(spec, {storageClasses});
+		expect(!isRenderProblem(rendered) && rendered.spec.storageClassName).toBe(name);
+	});
+});
+
+describe('renderClaim: size', () => {
+	const source = (options: Parameters<typeof claim>[0]) => ({source: {claim: claim(options)}});
+	test.each<[string, Partial<DataVolumeSpec>, Partial<RenderFacts>, string]>([
+		['spec.pvc as it is', {pvc: storage('1Gi')}, {}, '1Gi'],
+		['spec.storage with what the file system needs', {storage: storage('1Gi')}, {}, '1138166334'],
+		['spec.storage on a device as it is', {storage: {...storage('1Gi'), volumeMode: 'Block'}}, {}, '1Gi'],
+		['the size of the claim that is cloned', {storage: {}}, source({request: '3Gi'}), '3Gi'],
+		[
+			'the usable part where a file system becomes a device',
+			{storage: {volumeMode: 'Block'}},
+			source({request: '1Gi'}),
+			'966Mi',
+		],
+		[
+			'more where a device becomes a file system',
+			{storage: {}},
+			source({request: '1Gi', volumeMode: 'Block'}),
+			'1138166334',
+		],
+		['the size of the snapshot that is cloned', {storage: {}}, {source: {restoreSize: '2Gi'}}, '2Gi'],
+		['a bare number', {storage: {resources: {requests: {storage: 2_097_152}}, volumeMode: 'Block'}}, {}, '2097152'],
+	])('is %s', (_, spec, facts, request) => {
+		expect(requestOf(spec, facts)).toBe(request);
+	});
+});
+
+describe('renderClaim: the rest', () => {
+	test('is ReadWriteOnce and Filesystem unless it says otherwise', () => {
+		expect(render({storage: storage('1Gi')})).toMatchObject({
+			spec: {accessModes: ['ReadWriteOnce'], volumeMode: 'Filesystem'},
+		});
+		const given = {accessModes: ['ReadWriteMany'], volumeMode: 'Block'} as const;
+		expect(render({pvc: {...storage('1Gi'), ...given}})).toMatchObject({spec: given});
+	});
+
+	test('carries what only the user can know', () => {
+		const given = {
+			volumeName: 'v',
+			selector: {matchLabels: {a: 'b'}},
+			dataSource: {kind: 'PersistentVolumeClaim', name: 'x'},
+			volumeAttributesClassName: 'gold',
+		};
+		expect(render({pvc: {...storage('1Gi'), ...given}})).toMatchObject({spec: given});
+	});
+});
+
+describe('renderClaim: refusals, in words', () => {
+	test.each<[string, Partial<DataVolumeSpec>, Partial<RenderFacts>, RegExp]>([
+		['no class and no default', {storage: storage('1Gi')}, {storageClasses: [slow]}, /no default StorageClass/],
+		[
+			'a class that does not exist, with those that do',
+			{storage: {...storage('1Gi'), storageClassName: 'x'}},
+			{},
+			/"x" does not exist; the cluster has: fast, slow/,
+		],
+		['no size and nothing to take it from', {storage: {}}, {}, /size is missing/],
+		['no size and a source that has none yet', {storage: {}}, {source: {restoreSize: '0'}}, /size is missing/],
+		['a size that is none', {storage: storage('big')}, {}, /"big" is not a quantity/],
+		['nought', {storage: storage('0')}, {}, /equal or less than zero/],
+		['less than nought', {storage: storage('-1Gi')}, {}, /equal or less than zero/],
+		['less than a mebibyte', {storage: storage('1000')}, {}, /at least 1MiB/],
+	])('%s', (_, spec, facts, message) => {
+		expect(render(spec, facts)).toEqual({reason: 'ErrClaimNotValid', message: expect.stringMatching(message)});
+	});
+});

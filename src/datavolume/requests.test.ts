@@ -1,0 +1,70 @@
+import {describe, expect, test} from 'vitest';
+import {assignedTo, claim, dataVolume, request, sharedSnapshot} from '../../test/support/builders.ts';
+import {ModelApiServer} from '../../test/support/model/api-server.ts';
+import type {DataVolume} from '../api/datavolume.ts';
+import type {PersistentVolumeClaim} from '../api/kubernetes.ts';
+import * as resources from '../kube/resources.ts';
+import {makeCloneRequests, requestOf} from './requests.ts';
+
+const shared = sharedSnapshot();
+const {name} = shared.metadata;
+const source = {pvc: {namespace: 'ns', name: 'claim'}};
+const assigned = (options: Parameters<typeof dataVolume>[0] = {}) =>
+	dataVolume({source, annotations: assignedTo(shared), ...options});
+const {signal} = new AbortController();
+
+function requestsOf(dataVolumes: DataVolume[], claims: PersistentVolumeClaim[] = []) {
+	const server = new ModelApiServer();
+	for (const each of dataVolumes) server.create(resources.dataVolumes, each);
+	for (const each of claims) server.create(resources.persistentVolumeClaims, each);
+	server.deliverAll();
+	return {server, requests: makeCloneRequests(server.api, server.memory.caches)};
+}
+
+describe('requestOf', () => {
+	test('is a DataVolume that clones a claim, nothing else', () => {
+		expect(requestOf(dataVolume({source}))).toEqual(request());
+		expect(requestOf(dataVolume({source: {blank: {}}}))).toBeUndefined();
+	});
+});
+
+describe('assignedTo', () => {
+	test.each<[string, DataVolume, PersistentVolumeClaim[], string]>([
+		['open without a claim', assigned(), [], 'open'],
+		['open while its claim is restored', assigned(), [claim({name: 'disk', phase: 'Pending'})], 'open'],
+		['done when its claim is bound', assigned(), [claim({name: 'disk'})], 'done'],
+		['done when it is being deleted', assigned({deleting: true, finalizers: ['x']}), [], 'done'],
+	])('a request is %s', (_, dataVolume_, claims, state) => {
+		expect(requestsOf([dataVolume_], claims).requests.assignedTo(name)).toEqual([{...request(), state}]);
+	});
+
+	test('is by name of the shared snapshot', () => {
+		expect(requestsOf([dataVolume({source})]).requests.assignedTo(name)).toEqual([]);
+	});
+});
+
+describe('assign', () => {
+	test('is written on the DataVolume, and read from it again', async () => {
+		const {server, requests} = requestsOf([dataVolume({source})]);
+		expect(await requests.assign(request(), name, 'GroupCommit', signal)).toBe(true);
+		server.deliverAll();
+		expect(requests.assignedTo(name)).toHaveLength(1);
+	});
+
+	test.each<[string, DataVolume[]]>([
+		['is gone', []],
+		['was replaced by a namesake', [dataVolume({source, uid: 'other'})]],
+	])('says no where the DataVolume %s', async (_, there) => {
+		const {requests} = requestsOf(there);
+		expect(await requests.assign(request(), name, 'GroupCommit', signal)).toBe(false);
+	});
+
+	test('does not count for a copy of the DataVolume that was made from its YAML: it was asked for after the cut', async () => {
+		const {server, requests} = requestsOf([dataVolume({source})]);
+		await requests.assign(request(), name, 'GroupCommit', signal);
+		const original = server.get(resources.dataVolumes, {namespace: 'ns', name: 'disk'});
+		const {annotations = {}} = original?.metadata ?? {};
+		const copy = requestsOf([dataVolume({source, name: 'copy', annotations})]);
+		expect(copy.requests.assignedTo(name)).toEqual([]);
+	});
+});

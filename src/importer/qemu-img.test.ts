@@ -1,0 +1,23 @@
+import {describe, expect, test} from 'vitest';
+import {imageOptions, lastPercent} from './qemu-img.ts';
+
+describe('an image is named by its drivers', () => {
+	test('qcow2 on a socket', () => {
+		expect(imageOptions({driver: 'qcow2', file: {driver: 'nbd', socketPath: '/tmp/x/nbd.sock'}})).toBe(
+			'driver=qcow2,file.driver=nbd,file.server.type=unix,file.server.path=/tmp/x/nbd.sock',
+		);
+	});
+	test('a comma or a protocol in a path stays a part of the path', () => {
+		expect(imageOptions({driver: 'raw', file: {driver: 'file', path: '/data/nbd:a,driver=qcow2'}})).toBe(
+			'driver=raw,file.driver=file,file.filename=/data/nbd:a,,driver=qcow2,file.locking=off',
+		);
+	});
+});
+
+test.each([
+	['    (0.00/100%)\r    (12.34/100%)\r', 12.34],
+	['    (100.00/100%)\r\n', 100],
+	['    (12.', undefined],
+])('progress in %j', (text, percent) => {
+	expect(lastPercent(text)).toBe(percent);
+});
