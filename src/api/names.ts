@@ -25,7 +25,7 @@ export const annotations = {
 	/** Us -> us. `namespace/name` of the DataVolume, on a VolumeCloneSource in another namespace, where no owner reference may point (CDI). */
 	ownedByDataVolume: 'cdi.kubevirt.io/ownedByDataVolume',
 	contentType: 'cdi.kubevirt.io/storage.contentType',
-	/** Us -> us, durable: the SharedSnapshot that a clone request is assigned to. On the DataVolume. */
+	/** Us -> us, durable: the SharedSnapshot that a clone request is assigned to, as `name/UID of the DataVolume`. On the DataVolume. */
 	sharedSnapshot: 'onesnap.io/shared-snapshot',
 	/** Us -> people: which rule let the snapshot serve this request. On the DataVolume. */
 	reuseRule: 'onesnap.io/reuse-rule',

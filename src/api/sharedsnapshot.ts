@@ -46,6 +46,8 @@ export interface SharedSnapshot extends KubeObject {
 		/** How many VolumeSnapshots of this content are cut (drivers that serialise restores of one snapshot want several). */
 		readonly stripes: number;
 		readonly closed: boolean;
+		/** Whether the source was declared immutable when it was closed: then the cut is of what it will always be. */
+		readonly declaredImmutable: boolean;
 	};
 	readonly status?: {
 		readonly state?: SharedSnapshotState;

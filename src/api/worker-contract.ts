@@ -156,13 +156,19 @@ export type WorkerResult =
 /** Serialises a result for the kubelet, shortening the message so that the JSON stays whole within the limit. */
 export function formatTerminationMessage(result: WorkerResult): string {
 	const encoder = new TextEncoder();
-	let shown = result.message;
-	for (;;) {
-		const text = JSON.stringify({...result, message: shown});
-		const excess = encoder.encode(text).length - terminationMessageMaxBytes;
-		if (excess <= 0) return text;
-		shown = `${shown.slice(0, Math.max(0, shown.length - excess - 8))}…`;
+	const fits = (text: string) => encoder.encode(text).length <= terminationMessageMaxBytes;
+	const whole = JSON.stringify(result);
+	if (fits(whole)) return whole;
+	// By code points, so that no character is cut in two; how many bytes one takes depends on it and on JSON's escapes.
+	const characters = [...result.message];
+	const shortened = (count: number) => JSON.stringify({...result, message: `${characters.slice(0, count).join('')}…`});
+	let [fitting, tooMany] = [0, characters.length];
+	while (tooMany - fitting > 1) {
+		const middle = Math.floor((fitting + tooMany) / 2);
+		if (fits(shortened(middle))) fitting = middle;
+		else tooMany = middle;
 	}
+	return shortened(fitting);
 }
 
 /** Undefined where the text is not one of ours: the worker was killed before it could write, or the kubelet put logs there. */

@@ -210,6 +210,7 @@ function next(plan: DataVolumePlan, outcome: Outcome): ReconcileResult {
 		case 'createCloneSource':
 		case 'createClaim':
 		case 'restoreClaim':
+		case 'abandonClaim':
 		case 'growClaim':
 		case 'selectNode':
 		case 'deleteImportSource':

@@ -46,6 +46,8 @@ export type DataVolumePlan =
 			readonly window: number;
 			readonly decision: CloneDecision;
 	  }
+	/** What it should be restored from is gone for good. */
+	| {readonly do: 'abandonClaim'; readonly claim: PersistentVolumeClaim}
 	| {readonly do: 'growClaim'; readonly claim: PersistentVolumeClaim; readonly request: string}
 	| {readonly do: 'selectNode'; readonly claim: PersistentVolumeClaim; readonly node: string}
 	| {readonly do: 'deleteImportSource'; readonly source: VolumeImportSource}
@@ -108,6 +110,8 @@ function tendPending(observed: Observed, dataVolume: DataVolume, claim: Persiste
 	}
 	if (waitsForConsumer) return wait('FirstConsumer', `Claim ${claim.metadata.name} waits for its first consumer`);
 	const external = !isRefusal(source) && source.kind === 'external';
+	// Bound to nothing and holding nothing: made anew from another snapshot.
+	if (observed.clone?.serving?.state === 'none' && observed.restoreSourceGone) return {do: 'abandonClaim', claim};
 	return external
 		? wait('Binding', `PVC ${claim.metadata.name} Pending`)
 		: wait('Restoring', `Claim ${claim.metadata.name} is being restored from snapshot ${claim.spec.dataSource?.name}`);
@@ -185,6 +189,11 @@ function startClone(
 	rendered: Rendered,
 ): DataVolumePlan {
 	const {problem, decision, serving, snapshot, origin} = clone;
+	if (problem?.reason === 'CloneNotAuthorized') return wait(problem.reason, problem.message);
+	// What was cut for this request serves it, whatever became of its source meanwhile.
+	if (problem && serving?.state === 'ready') {
+		return restore(dataVolume, clone, rendered, {way: 'snapshot', declined: []}, serving.snapshotName);
+	}
 	if (problem) return wait(problem.reason, problem.message);
 	if (!decision) return nothing;
 	const request = requestOf(dataVolume);

@@ -67,6 +67,9 @@ export async function execute(context: ExecuteContext, plan: DataVolumePlan): Pr
 			else countClone(plan);
 			return outcome;
 		}
+		case 'abandonClaim':
+			await deleteExactly(api, resources.persistentVolumeClaims, plan.claim, signal);
+			return {};
 		case 'growClaim':
 			await api.mergePatch(
 				resources.persistentVolumeClaims,

@@ -20,7 +20,7 @@ import {authorizationProblem} from './authorization.ts';
 import type {CloneOrigin} from './objects.ts';
 import {chooseNode} from './placement.ts';
 import {isRenderProblem, type Rendered, type RenderProblem, renderClaim} from './render.ts';
-import {requestOf} from './requests.ts';
+import {assignmentOf, requestOf} from './requests.ts';
 
 export type CloneProblemReason =
 	| 'CloneNotAuthorized'
@@ -64,6 +64,8 @@ export interface Observed {
 	readonly volume: PersistentVolume | undefined;
 	readonly rendered: Rendered | RenderProblem;
 	readonly clone: ObservedClone | undefined;
+	/** The claim is to be restored from a snapshot that is gone or going: it was seen before the claim was made. */
+	readonly restoreSourceGone: boolean;
 	/** Where the claim is filled by the populate layer. */
 	readonly population: Population | undefined;
 	/** Of the worker that fills the claim, 0 to 100. */
@@ -178,9 +180,8 @@ function observeClone(
 	const sourceVolumeMode: VolumeMode =
 		origin.volume?.spec.volumeMode ?? (origin.content?.spec.sourceVolumeMode === 'Block' ? 'Block' : 'Filesystem');
 	const request = requestOf(dataVolume);
-	const assignment =
-		dataVolume.metadata.annotations?.[annotations.sharedSnapshot] ??
-		waiting.assignmentOf(dataVolume.metadata.uid ?? '');
+	// The one written last counts, though the cache may still show the one before.
+	const assignment = waiting.assignmentOf(dataVolume.metadata.uid ?? '') ?? assignmentOf(dataVolume);
 	const decision =
 		problem || isRenderProblem(rendered)
 			? undefined
@@ -211,6 +212,12 @@ function observeClone(
 		equalSizeRestore: policy.equalSizeRestore,
 		restoreWindow: policy.restoreWindow,
 	};
+}
+
+/** A snapshot that is being deleted starts no restore, and is held by every claim that waits for one. */
+function isGone(caches: Caches, namespace: string, snapshotName: string): boolean {
+	const snapshot = caches.store(resources.volumeSnapshots).get(namespace, snapshotName);
+	return snapshot === undefined || snapshot.metadata.deletionTimestamp !== undefined;
 }
 
 const nowhere: SourceRefusal = {reason: 'Invalid', message: ''};
@@ -254,6 +261,8 @@ export function observe(key: string, context: ObserveContext): Observed {
 			? caches.store(resources.persistentVolumes).get(undefined, claim.spec.volumeName)
 			: undefined,
 		rendered,
+		restoreSourceGone:
+			claim?.spec.dataSource?.kind === 'VolumeSnapshot' && isGone(caches, namespace, claim.spec.dataSource.name),
 		clone,
 		population: populated ? populationOf(claim) : undefined,
 		percent: percentOf(claim?.metadata.uid ?? ''),

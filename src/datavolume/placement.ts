@@ -9,10 +9,15 @@ function matches(node: Node, volume: PersistentVolume | undefined): boolean {
 	const terms = volume?.spec.nodeAffinity?.required?.nodeSelectorTerms;
 	if (!terms) return true;
 	const has = node.metadata.labels ?? {};
-	return terms.some((term) =>
-		(term.matchExpressions ?? []).every(
-			({key, operator, values = []}) => operator === 'In' && values.includes(has[key] ?? ''),
-		),
+	return terms.some(
+		(term) =>
+			(term.matchFields ?? []).every(
+				({key, operator, values = []}) =>
+					key === 'metadata.name' && operator === 'In' && values.includes(node.metadata.name),
+			) &&
+			(term.matchExpressions ?? []).every(
+				({key, operator, values = []}) => operator === 'In' && values.includes(has[key] ?? ''),
+			),
 	);
 }
 

@@ -8,10 +8,19 @@ import * as resources from '../kube/resources.ts';
 import type {Index} from '../kube/store.ts';
 import type {AssignedRequest, CloneRequest, CloneRequests} from '../smartclone/requests.ts';
 
+/**
+ * The SharedSnapshot that this very DataVolume was assigned to. The annotation is `name/UID`: a DataVolume made from
+ * another one's YAML, or from a backup, carries it along, but was asked for later, perhaps after the cut.
+ */
+export function assignmentOf({metadata}: DataVolume): string | undefined {
+	const [name, uid] = (metadata.annotations?.[annotations.sharedSnapshot] ?? '').split('/', 2);
+	return uid === metadata.uid ? name : undefined;
+}
+
 export const dataVolumesByShared: Index<DataVolume> = {
 	name: 'sharedSnapshot',
-	keys: ({metadata}) => {
-		const name = metadata.annotations?.[annotations.sharedSnapshot];
+	keys: (dataVolume) => {
+		const name = assignmentOf(dataVolume);
 		return name ? [name] : [];
 	},
 };
@@ -58,7 +67,7 @@ export function makeCloneRequests(api: KubeApi, caches: Caches): CloneRequests {
 			const patch = {
 				metadata: {
 					annotations: {
-						[annotations.sharedSnapshot]: sharedSnapshot,
+						[annotations.sharedSnapshot]: `${sharedSnapshot}/${request.uid}`,
 						[annotations.reuseRule]: rule,
 						[annotations.cloneType]: 'snapshot',
 					},

@@ -84,6 +84,7 @@ function phaseOf(observed: Observed, plan: DataVolumePlan, outcome: Outcome): Da
 		case 'wait':
 			return waitPhases[plan.reason];
 		case 'askForSnapshot':
+		case 'abandonClaim':
 			return 'SnapshotForSmartCloneInProgress';
 		case 'restoreClaim':
 			return outcome.quota ? 'Pending' : 'CloneFromSnapshotSourceInProgress';

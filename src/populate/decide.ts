@@ -9,6 +9,7 @@ import type {PersistentVolume, PersistentVolumeClaim, Pod, StorageClass} from '.
 import {annotations} from '../api/names.ts';
 import {formatQuantity, parseQuantity, usableOnFilesystem} from '../api/quantity.ts';
 import {parseTerminationMessage, type WorkerFailure, type WorkerResult} from '../api/worker-contract.ts';
+import {driverPolicy} from '../smartclone/driver-policy.ts';
 import {
 	makeCopierPod,
 	makeCopySourceClaim,
@@ -150,7 +151,8 @@ function createPrime(observed: Observed, target: PersistentVolumeClaim, order: O
 	const wants = requestBytes(target);
 	if (order.kind === 'cloneSnapshot' && order.snapshot && restoresDirectly(order, target, observed.storageClass)) {
 		const restoreSize = parseQuantity(order.snapshot.status?.restoreSize ?? '0') ?? 0n;
-		const request = formatQuantity(largest(wants, restoreSize));
+		const {equalSizeRestore} = driverPolicy(order.content?.spec.driver ?? '', observed.storageClass);
+		const request = formatQuantity(equalSizeRestore && restoreSize > 0n ? restoreSize : largest(wants, restoreSize));
 		return {do: 'createClaim', claim: makePrimeClaim({...base, snapshot: order.snapshot, request})};
 	}
 	return {do: 'createClaim', claim: makePrimeClaim({...base, request: formatQuantity(wants)})};

@@ -22,12 +22,11 @@ export function parseProgress(text: string, ownerUid: string): number | undefine
 	for (const line of text.split('\n')) {
 		if (!line.startsWith(importProgressMetric) && !line.startsWith(cloneProgressMetric)) continue;
 		if (!line.includes(`ownerUID="${ownerUid}"`)) continue;
-		const value = Number(
-			line
-				.slice(line.lastIndexOf('}') + 1)
-				.trim()
-				.split(' ')[0],
-		);
+		const [text = ''] = line
+			.slice(line.lastIndexOf('}') + 1)
+			.trim()
+			.split(' ');
+		const value = text === '' ? Number.NaN : Number(text);
 		if (Number.isFinite(value)) return Math.min(100, Math.max(0, value));
 	}
 	return undefined;

@@ -17,7 +17,7 @@ import {
 } from './objects.ts';
 import type {Alias, Observed, ObservedShared} from './observe.ts';
 import type {CloneRequest} from './requests.ts';
-import {isDeclaredImmutable, nextGeneration, sameContent, stripeOf} from './sharing.ts';
+import {isCut, isDeclaredImmutable, nextGeneration, sameContent, stripeOf} from './sharing.ts';
 
 export type RetireReason =
 	| 'SourceGone'
@@ -36,7 +36,7 @@ export type SharingPlan =
 			readonly shared: SharedSnapshot;
 			readonly rule: ReuseRule;
 	  }
-	| {readonly do: 'close'; readonly shared: SharedSnapshot}
+	| {readonly do: 'close'; readonly shared: SharedSnapshot; readonly declaredImmutable: boolean}
 	| {readonly do: 'cut'; readonly shared: SharedSnapshot; readonly snapshot: VolumeSnapshot}
 	| {
 			readonly do: 'createAliasContent';
@@ -89,18 +89,20 @@ function makeAlias(shared: ObservedShared, place: AliasPlace): SharingPlan {
 	const alias = aliases.find((candidate) => samePlace(candidate.place, place));
 	const original = stripes[place.stripe]?.content;
 	if (!original?.status?.snapshotHandle) return nothing;
-	// A content that was bound to another snapshot of that name never binds again: made anew.
-	const boundElsewhere =
-		alias?.madeContent?.spec.volumeSnapshotRef.uid !== undefined &&
-		alias.content === undefined &&
-		alias.snapshot === undefined;
 	const deleting = alias?.madeContent?.metadata.deletionTimestamp ?? alias?.snapshot?.metadata.deletionTimestamp;
 	if (deleting) return alias ? removeAlias(shared, alias) : nothing;
-	if (alias?.madeContent && boundElsewhere) return {do: 'deleteContent', shared: object, content: alias.madeContent};
-	if (!alias?.madeContent)
+	if (!alias?.madeContent) {
 		return {do: 'createAliasContent', shared: object, place, content: makeAliasContent(object, place, original)};
-	if (!alias.snapshot)
+	}
+	// Also where the content says that it is bound: the two are watched apart, and creating again what is there harms nothing.
+	if (!alias.snapshot) {
 		return {do: 'createAliasSnapshot', shared: object, place, snapshot: makeAliasSnapshot(object, place)};
+	}
+	// A content that was bound to another snapshot of that name never binds again: made anew.
+	const boundTo = alias.madeContent.spec.volumeSnapshotRef.uid;
+	if (boundTo !== undefined && boundTo !== alias.snapshot.metadata.uid) {
+		return {do: 'deleteContent', shared: object, content: alias.madeContent};
+	}
 	return nothing;
 }
 
@@ -127,22 +129,27 @@ function tendAliases(shared: ObservedShared, refused: ReadonlySet<string>): Shar
 const holds = (object: SharedSnapshot | VolumeSnapshot) =>
 	object.metadata.finalizers?.includes(finalizers.sharedSnapshot) === true;
 
-/** Draining: nobody is assigned any more, no alias is left -> snapshots go, then our finalizers, then the object. */
+/** Stripes that an open request is served from. */
+function wantedStripes({object, requests}: ObservedShared): ReadonlySet<number> {
+	const open = requests.filter((request) => request.state === 'open');
+	return new Set(open.map(({uid}) => stripeOf(uid, object.spec.stripes)));
+}
+
+/**
+ * Draining: a stripe goes when no open request is served from it and no alias of it is left. One that was never cut, or
+ * that somebody deleted by hand, starts no restore: its requests are assigned anew, and do not hold it. Then the object.
+ */
 function drain(shared: ObservedShared): SharingPlan {
 	const {object, stripes, aliases} = shared;
-	// A snapshot that was never cut, or that somebody deleted by hand, starts no restore; its requests are assigned anew.
-	const serves = stripes.every(
-		({snapshot}) =>
-			snapshot?.status?.boundVolumeSnapshotContentName !== undefined &&
-			snapshot.metadata.deletionTimestamp === undefined,
-	);
-	if (serves && openRequests(shared) > 0) return nothing;
-	if (aliases.length > 0) return nothing;
-	for (const {snapshot} of stripes) {
-		if (snapshot && !snapshot.metadata.deletionTimestamp) return {do: 'deleteSnapshot', shared: object, snapshot};
-		if (snapshot && holds(snapshot)) return {do: 'releaseSnapshot', shared: object, snapshot};
+	const wanted = wantedStripes(shared);
+	for (const [index, stripe] of stripes.entries()) {
+		const {snapshot} = stripe;
+		if (!snapshot || (wanted.has(index) && isCut(stripe))) continue;
+		if (aliases.some(({place}) => place.stripe === index)) continue;
+		if (!snapshot.metadata.deletionTimestamp) return {do: 'deleteSnapshot', shared: object, snapshot};
+		if (holds(snapshot)) return {do: 'releaseSnapshot', shared: object, snapshot};
 	}
-	if (stripes.some(({snapshot}) => snapshot !== undefined)) return nothing;
+	if (stripes.some(({snapshot}) => snapshot !== undefined) || aliases.length > 0) return nothing;
 	return holds(object) ? {do: 'release', shared: object} : nothing;
 }
 
@@ -152,7 +159,8 @@ export function reuseRule(
 	shared: SharedSnapshot,
 ): ReuseRule | undefined {
 	if (!observed.content || !sameContent(observed.content, shared.spec.content)) return undefined;
-	return isDeclaredImmutable(observed.claim) ? 'DeclaredImmutable' : undefined;
+	// What was cut before the declaration may be of what the disk was before.
+	return shared.spec.declaredImmutable && isDeclaredImmutable(observed.claim) ? 'DeclaredImmutable' : undefined;
 }
 
 /** Why a shared snapshot that is not draining yet should. */
@@ -165,8 +173,10 @@ function retirement(observed: Observed, shared: ObservedShared): RetireReason | 
 	if (observed.content && !sameContent(observed.content, shared.object.spec.content)) return 'ContentChanged';
 	const open = openRequests(shared);
 	if (shared.life === 'Open') return open === 0 && observed.waiting.length === 0 ? 'NothingAssigned' : undefined;
-	if (open > 0 || shared.life !== 'Current') return undefined;
+	if (open > 0) return undefined;
+	// A cut as well: one that never succeeds would hold up every later one.
 	if (reuseRule(observed, shared.object) === undefined) return 'NobodyNeedsIt';
+	if (shared.life !== 'Current') return undefined;
 	const newest = observed.shared.findLast((candidate) => candidate.life === 'Current');
 	return newest?.object.metadata.uid === shared.object.metadata.uid ? undefined : 'Superseded';
 }
@@ -214,7 +224,7 @@ function serveWaiting(observed: Observed): SharingPlan {
 function closeNext(observed: Observed): SharingPlan {
 	if (observed.shared.some(({life}) => life === 'Cutting')) return nothing;
 	const open = observed.shared.find((shared) => shared.life === 'Open' && openRequests(shared) > 0);
-	return open ? {do: 'close', shared: open.object} : nothing;
+	return open ? {do: 'close', shared: open.object, declaredImmutable: isDeclaredImmutable(observed.claim)} : nothing;
 }
 
 function cut(shared: ObservedShared): SharingPlan {

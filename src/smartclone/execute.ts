@@ -55,9 +55,10 @@ export async function execute(context: ExecuteContext, plan: SharingPlan): Promi
 				plan.requests.map((request) => async () => {
 					const name = plan.shared.metadata.name;
 					// Remembered before it is written: whether or not it reached the server, the snapshot must not be retired under it.
+					waiting.assigning(request, name);
+					if (!(await requests.assign(request, name, plan.rule, signal))) return waiting.withdraw(request.uid);
 					waiting.assigned(request, name);
-					if (await requests.assign(request, name, plan.rule, signal)) assignmentsTotal.inc({rule: plan.rule});
-					else waiting.withdraw(request.uid);
+					assignmentsTotal.inc({rule: plan.rule});
 				}),
 			);
 			return;
@@ -65,7 +66,7 @@ export async function execute(context: ExecuteContext, plan: SharingPlan): Promi
 			await api.mergePatch(
 				resources.sharedSnapshots,
 				plan.shared.metadata,
-				{spec: {closed: true}},
+				{spec: {closed: true, declaredImmutable: plan.declaredImmutable}},
 				{resourceVersion: plan.shared.metadata.resourceVersion, fieldManager, signal},
 			);
 			return;

@@ -35,7 +35,7 @@ export function makeSharedSnapshot(wanted: NewSharedSnapshot): SharedSnapshot {
 			annotations: {[sourceAnnotation]: `${source.namespace}/${source.name}`},
 			finalizers: [finalizers.sharedSnapshot],
 		},
-		spec: {content, source, volumeSnapshotClassName, stripes, closed: false},
+		spec: {content, source, volumeSnapshotClassName, stripes, closed: false, declaredImmutable: false},
 	};
 }
 

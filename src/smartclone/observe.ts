@@ -115,7 +115,7 @@ export function observeShared(caches: Caches, shared: SharedSnapshot): Omit<Obse
 
 function requestsOf(requests: CloneRequests, waiting: WaitingRequests, shared: SharedSnapshot): AssignedRequest[] {
 	const inCache = requests.assignedTo(shared.metadata.name);
-	for (const {uid} of inCache) waiting.confirm(uid);
+	for (const {uid} of inCache) waiting.confirm(uid, shared.metadata.name);
 	const late = waiting.unconfirmed(shared.metadata.name).map((request) => ({...request, state: 'open' as const}));
 	return [...inCache, ...late];
 }

@@ -50,9 +50,21 @@ describe('WaitingRequests', () => {
 		expect(waiting.assignmentOf(one.uid)).toBe('shared-1');
 		expect(waiting.unconfirmed('shared-1')).toEqual([one]);
 		expect(waiting.unconfirmed('shared-2')).toEqual([]);
-		waiting.confirm(one.uid);
+		waiting.confirm(one.uid, 'shared-0');
+		expect(waiting.assignmentOf(one.uid)).toBe('shared-1');
+		waiting.confirm(one.uid, 'shared-1');
 		expect(waiting.assignmentOf(one.uid)).toBeUndefined();
 		expect(waiting.unconfirmed('shared-1')).toEqual([]);
+	});
+
+	test('an assignment whose write was not answered keeps its snapshot, and is made again', () => {
+		waiting.ask(one);
+		waiting.assigning(one, 'shared-1');
+		expect(waiting.unconfirmed('shared-1')).toEqual([one]);
+		expect(waiting.assignmentOf(one.uid)).toBeUndefined();
+		expect(waiting.of('ns/claim')).toEqual([one]);
+		waiting.assigned(one, 'shared-1');
+		expect(waiting.of('ns/claim')).toEqual([]);
 	});
 
 	test('a request that goes away is not assigned to anything', () => {

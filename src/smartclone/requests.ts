@@ -35,6 +35,8 @@ export function sourceKey(source: {readonly namespace: string; readonly name: st
 interface Remembered {
 	readonly request: CloneRequest;
 	readonly sharedSnapshot: string;
+	/** The server said yes. Without it the write may have happened or not. */
+	readonly written: boolean;
 }
 
 /** Who waits for an assignment, and which assignments were written but may not have reached the cache yet. */
@@ -72,22 +74,31 @@ export class WaitingRequests {
 		return [...(this.#waiting.get(key)?.values() ?? [])];
 	}
 
+	/**
+	 * The assignment is about to be written. The request goes on waiting until the server has said yes: an answer that never
+	 * comes must not make it believe in an assignment that no restart would remember.
+	 */
+	assigning(request: CloneRequest, sharedSnapshot: string): void {
+		this.#assigned.set(request.uid, {request, sharedSnapshot, written: false});
+	}
+
 	assigned(request: CloneRequest, sharedSnapshot: string): void {
-		this.#assigned.set(request.uid, {request, sharedSnapshot});
+		this.#assigned.set(request.uid, {request, sharedSnapshot, written: true});
 		const key = sourceKey(request.source);
 		const ofSource = this.#waiting.get(key);
 		ofSource?.delete(request.uid);
 		if (ofSource?.size === 0) this.#waiting.delete(key);
 	}
 
-	/** The cache shows what was written. */
-	confirm(uid: string): void {
-		this.#assigned.delete(uid);
+	/** The cache shows this assignment; it may still show the one before. */
+	confirm(uid: string, sharedSnapshot: string): void {
+		if (this.#assigned.get(uid)?.sharedSnapshot === sharedSnapshot) this.#assigned.delete(uid);
 	}
 
 	/** An assignment that was written but is not in the cache yet. */
 	assignmentOf(uid: string): string | undefined {
-		return this.#assigned.get(uid)?.sharedSnapshot;
+		const remembered = this.#assigned.get(uid);
+		return remembered?.written ? remembered.sharedSnapshot : undefined;
 	}
 
 	/** Assignments to this snapshot that the cache may not show yet. */

@@ -7,7 +7,7 @@ import type {Caches} from '../kube/caches.ts';
 import * as resources from '../kube/resources.ts';
 import {observeAlias, observeShared} from './observe.ts';
 import type {CloneRequest} from './requests.ts';
-import {stripeOf, stripeState} from './sharing.ts';
+import {isCut, stripeOf, stripeState} from './sharing.ts';
 
 export type Serving =
 	/** Ask for an assignment: there is none, or what it names is gone, lost, or of another source. */
@@ -38,7 +38,7 @@ export function servingOf(caches: Caches, request: CloneRequest, assignment: str
 	if (state === 'lost') return {state: 'none'};
 	if (state !== 'ready' || !stripe) {
 		// A snapshot that is going away and is not there yet will never be.
-		if (shared.life === 'Draining' && state === 'missing') return {state: 'none'};
+		if (shared.life === 'Draining' && !(stripe && isCut(stripe))) return {state: 'none'};
 		return {
 			state: 'pending',
 			sharedSnapshot,

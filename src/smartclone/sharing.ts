@@ -96,6 +96,8 @@ export function stripeState(shared: SharedSnapshot, {snapshot, content}: Stripe)
 	if (!snapshot) return 'missing';
 	if (snapshot.metadata.deletionTimestamp) return 'lost';
 	if (content?.metadata.deletionTimestamp) return 'lost';
+	if (snapshot.status?.readyToUse !== true && !content?.status?.snapshotHandle) return 'cutting';
+	// Of a cut that was never made, NotFound speaks of the source volume.
 	if (saysNotFound(snapshot.status?.error?.message)) return 'lost';
 	if (snapshot.status?.readyToUse !== true || !content) return 'cutting';
 	const bound =
@@ -104,6 +106,16 @@ export function stripeState(shared: SharedSnapshot, {snapshot, content}: Stripe)
 	if (!bound || content.status?.snapshotHandle === undefined) return 'cutting';
 	const {driver, volumeHandle} = shared.spec.content;
 	return content.spec.driver === driver && content.spec.source.volumeHandle === volumeHandle ? 'ready' : 'lost';
+}
+
+/** The cut was made, and nobody deletes it: it serves, or will as soon as the storage has it ready. */
+export function isCut({snapshot, content}: Stripe): boolean {
+	return (
+		snapshot !== undefined &&
+		snapshot.metadata.deletionTimestamp === undefined &&
+		content?.status?.snapshotHandle !== undefined &&
+		content.metadata.deletionTimestamp === undefined
+	);
 }
 
 export type Life = 'Open' | 'Cutting' | 'Current' | 'Draining' | 'Dead';

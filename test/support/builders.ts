@@ -233,6 +233,8 @@ export interface SharedSnapshotOptions extends Common {
 	readonly stripes?: number;
 	/** Default true: cut, or about to be. */
 	readonly closed?: boolean;
+	/** The source was declared immutable before the cut. */
+	readonly immutable?: boolean;
 	readonly source?: {readonly namespace: string; readonly name: string};
 	readonly status?: SharedSnapshot['status'];
 }
@@ -251,6 +253,7 @@ export function sharedSnapshot(options: SharedSnapshotOptions = {}): SharedSnaps
 			volumeSnapshotClassName: 'snapshots',
 			stripes: options.stripes ?? 1,
 			closed: options.closed ?? true,
+			declaredImmutable: options.immutable ?? false,
 		},
 		...(options.status && {status: options.status}),
 	};
@@ -472,7 +475,7 @@ export function request(options: Partial<CloneRequest> = {}): CloneRequest {
 	return {namespace: 'ns', name, uid: `${name}-uid`, source: {namespace: 'ns', name: 'claim'}, ...options};
 }
 
-/** What an assigned DataVolume carries. */
-export function assignedTo(shared: SharedSnapshot): Readonly<Record<string, string>> {
-	return {[known.sharedSnapshot]: shared.metadata.name};
+/** What the DataVolume `disk`, or another of this UID, carries once it is assigned. */
+export function assignedTo(shared: SharedSnapshot, uid = 'disk-uid'): Readonly<Record<string, string>> {
+	return {[known.sharedSnapshot]: `${shared.metadata.name}/${uid}`};
 }

@@ -46,6 +46,7 @@ export type Step =
 	| {readonly do: 'declareImmutable'}
 	| {readonly do: 'grow'}
 	| {readonly do: 'replaceSource'}
+	| {readonly do: 'removeSource'}
 	| {readonly do: 'sharing'; readonly fault?: Fault | 'crash' | undefined}
 	| {readonly do: 'dataVolume'; readonly index: number; readonly fault?: Fault | undefined}
 	| {readonly do: 'snapshotter'}
@@ -54,7 +55,8 @@ export type Step =
 	| {readonly do: 'deliverAll'}
 	/** Everybody but the provisioner does one thing: so a sequence gets somewhere, and restores take their time. */
 	| {readonly do: 'turn'}
-	| {readonly do: 'loseSnapshot'; readonly index: number}
+	/** Deleted by hand: one that no claim is being restored from, unless it says otherwise. */
+	| {readonly do: 'loseSnapshot'; readonly index: number; readonly underRestore?: boolean}
 	/** The process starts anew: its memory is empty, its caches are listed. */
 	| {readonly do: 'restart'}
 	/** Leadership is lost and won again: the memory is empty, the caches are as late as they are. */
@@ -134,6 +136,9 @@ export class SharingModel {
 				this.#removeSource();
 				this.#createSource();
 				break;
+			case 'removeSource':
+				if (!storage.cutsPending) this.#removeSource();
+				break;
 			case 'sharing':
 				await this.#sharing(step.fault);
 				break;
@@ -160,7 +165,8 @@ export class SharingModel {
 				await this.#turn();
 				break;
 			case 'loseSnapshot': {
-				const lost = pick(server.list(resources.volumeSnapshots), step.index);
+				const all = server.list(resources.volumeSnapshots);
+				const lost = pick(step.underRestore ? all : all.filter((each) => !storage.isRestoring(each)), step.index);
 				if (lost) server.delete(resources.volumeSnapshots, lost.metadata);
 				break;
 			}

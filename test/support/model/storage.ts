@@ -45,6 +45,16 @@ export class ModelStorage {
 			.some(({spec, status}) => spec.source.volumeHandle !== undefined && !status?.snapshotHandle);
 	}
 
+	/** Whether a claim waits for its content. */
+	isRestoring({metadata: {namespace, name}}: VolumeSnapshot): boolean {
+		return this.#server
+			.list(resources.persistentVolumeClaims)
+			.some(
+				({metadata, spec, status}) =>
+					metadata.namespace === namespace && spec.dataSource?.name === name && status?.phase !== 'Bound',
+			);
+	}
+
 	/** One step of the snapshotter on every object that it can act on. */
 	snapshotter(): void {
 		for (const snapshot of this.#server.list(resources.volumeSnapshots)) {
@@ -188,14 +198,7 @@ export class ModelStorage {
 
 	/** Not while a claim is being restored from it: the snapshotter protects sources. */
 	#letGo(snapshot: VolumeSnapshot): void {
-		const {namespace, name} = snapshot.metadata;
-		const restoring = this.#server
-			.list(resources.persistentVolumeClaims)
-			.some(
-				({metadata, spec, status}) =>
-					metadata.namespace === namespace && spec.dataSource?.name === name && status?.phase !== 'Bound',
-			);
-		if (restoring) return;
+		if (this.isRestoring(snapshot)) return;
 		const content = this.#contentOf(snapshot);
 		if (content?.spec.deletionPolicy === 'Delete') {
 			this.cuts.delete(content.status?.snapshotHandle ?? '');

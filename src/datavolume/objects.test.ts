@@ -1,0 +1,111 @@
+import {describe, expect, test} from 'vitest';
+import {dataVolume} from '../../test/support/builders.ts';
+import type {PersistentVolumeClaimSpec} from '../api/kubernetes.ts';
+import {annotations, labels} from '../api/names.ts';
+import {makeClaim, makeCloneSource, makeImportSource, makePopulatedClaim, makeRestoredClaim} from './objects.ts';
+
+const spec: PersistentVolumeClaimSpec = {
+	accessModes: ['ReadWriteOnce'],
+	volumeMode: 'Filesystem',
+	storageClassName: 'fast',
+	resources: {requests: {storage: '1Gi'}, limits: {storage: '5Gi'}},
+};
+const of = dataVolume({
+	labels: {app: 'mine'},
+	annotations: {
+		'example.com/a': 'b',
+		[annotations.sharedSnapshot]: 'shared-1',
+		[annotations.reuseRule]: 'GroupCommit',
+		'kubectl.kubernetes.io/last-applied-configuration': '{}',
+	},
+	spec: {priorityClassName: 'urgent', preallocation: true},
+});
+const owner = {kind: 'DataVolume', uid: 'disk-uid', controller: true, blockOwnerDeletion: true};
+const elsewhere = {kind: 'PersistentVolumeClaim', namespace: 'images', name: 'golden'} as const;
+
+describe('makeClaim', () => {
+	const made = makeClaim(of, {spec});
+
+	test('is named as the DataVolume and goes with it', () => {
+		expect(made.metadata).toMatchObject({name: 'disk', namespace: 'ns', ownerReferences: [owner]});
+	});
+
+	test("has the user's labels and annotations, the user's winning, but none that is about the DataVolume alone", () => {
+		expect(made.metadata.labels?.['app']).toBe('mine');
+		expect(made.metadata.annotations).toEqual({
+			'example.com/a': 'b',
+			[annotations.createdForDataVolume]: 'disk-uid',
+			[annotations.contentType]: 'kubevirt',
+			'cdi.kubevirt.io/storage.pod.priorityclassname': 'urgent',
+		});
+	});
+
+	test('tells the alert of a full file system that it is meant to be, on a file system only', () => {
+		expect(made.metadata.labels).toHaveProperty([labels.fillingUpAlert], 'disabled');
+		const block = makeClaim(of, {spec: {...spec, volumeMode: 'Block'}});
+		expect(block.metadata.labels).not.toHaveProperty([labels.fillingUpAlert]);
+	});
+
+	test('is not made for what the server has not seen', () => {
+		const {uid: _, ...metadata} = of.metadata;
+		expect(() => makeClaim({...of, metadata}, {spec})).toThrow('has no UID');
+	});
+});
+
+describe('source objects', () => {
+	test('an import source is beside the DataVolume and goes with it', () => {
+		const made = makeImportSource(of, {blank: {}});
+		expect(made.metadata).toMatchObject({
+			name: 'volume-import-source-disk-uid',
+			namespace: 'ns',
+			ownerReferences: [owner],
+		});
+		expect(made.spec).toEqual({source: {blank: {}}, preallocation: true});
+	});
+
+	test('a clone source is beside what is cloned, its DataVolume named where no owner can be', () => {
+		const made = makeCloneSource(of, elsewhere);
+		expect(made.metadata).toMatchObject({
+			name: 'volume-clone-source-disk-uid',
+			namespace: 'images',
+			annotations: {[annotations.ownedByDataVolume]: 'ns/disk'},
+		});
+		expect(made.metadata.ownerReferences).toBeUndefined();
+		expect(makeCloneSource(of, {...elsewhere, namespace: 'ns'}).metadata.ownerReferences).toMatchObject([owner]);
+	});
+
+	test('of a snapshot names its API group', () => {
+		const made = makeCloneSource(of, {...elsewhere, kind: 'VolumeSnapshot'});
+		expect(made.spec).toEqual({
+			source: {apiGroup: 'snapshot.storage.k8s.io', kind: 'VolumeSnapshot', name: 'golden'},
+			preallocation: true,
+			priorityClassName: 'urgent',
+		});
+	});
+});
+
+describe('claims by way', () => {
+	test('an import names its source object', () => {
+		const made = makePopulatedClaim(of, spec, {kind: 'import'});
+		expect(made.spec.dataSourceRef).toEqual({
+			apiGroup: 'cdi.kubevirt.io',
+			kind: 'VolumeImportSource',
+			name: 'volume-import-source-disk-uid',
+		});
+		expect(made.metadata.annotations).not.toHaveProperty([annotations.cloneType]);
+	});
+
+	test('a clone of its own namespace needs no other one', () => {
+		const decision = {way: 'snapshot', declined: []} as const;
+		const made = makePopulatedClaim(of, spec, {kind: 'clone', origin: {...elsewhere, namespace: 'ns'}, decision});
+		expect(made.metadata.annotations).not.toHaveProperty([annotations.dataSourceNamespace]);
+		expect(made.metadata.annotations).not.toHaveProperty([annotations.cloneFallbackReason]);
+		expect(made.metadata.annotations).toHaveProperty([annotations.cloneType], 'snapshot');
+	});
+
+	test('a restore asks for its own size and keeps the limits', () => {
+		const made = makeRestoredClaim(of, spec, {name: 'snapshot', request: '2Gi'});
+		expect(made.spec.resources).toEqual({requests: {storage: '2Gi'}, limits: {storage: '5Gi'}});
+		expect(made.spec.dataSource).toMatchObject({kind: 'VolumeSnapshot', name: 'snapshot'});
+	});
+});

@@ -1,0 +1,208 @@
+import {describe, expect, test} from 'vitest';
+import {claim, importSource, snapshot, storageClass} from '../../test/support/builders.ts';
+import type {Pod} from '../api/kubernetes.ts';
+import {annotations, labels} from '../api/names.ts';
+import {type CopyTask, type ImportTask, workerTaskVariable} from '../api/worker-contract.ts';
+import {
+	makeCopierPod,
+	makeCopySourceClaim,
+	makeImporterPod,
+	makePrimeClaim,
+	requestBytes,
+	type WorkerSettings,
+} from './objects.ts';
+import {targetKeyOf} from './observe.ts';
+
+const settings: WorkerSettings = {image: 'registry/worker:1', filesystemOverhead: 0.06, imagePullSecrets: ['pull']};
+const target = claim({name: 'target', phase: 'Pending', request: '1.5Gi'});
+const prime = claim({name: 'prime', phase: 'Pending', request: '1.5Gi'});
+const block = claim({name: 'prime', phase: 'Pending', volumeMode: 'Block'});
+const source = claim({name: 'golden'});
+
+const http = {
+	url: 'https://example.com/disk.qcow2',
+	secretRef: 'credentials',
+	certConfigMap: 'authorities',
+	extraHeaders: ['X-One: 1'],
+	secretExtraHeaders: ['header-a', 'header-b'],
+	checksum: 'md5:d41d8cd98f00b204e9800998ecf8427e',
+};
+const importer = makeImporterPod(target, prime, importSource({spec: {source: {http}}}), settings);
+const blank = makeImporterPod(
+	target,
+	block,
+	importSource({spec: {source: {blank: {}}, preallocation: true}}),
+	settings,
+);
+const copyOptions = {preallocation: false, priorityClassName: 'urgent', settings};
+const copier = makeCopierPod(target, prime, source, copyOptions);
+const blockCopier = makeCopierPod(target, block, claim({name: 'golden', volumeMode: 'Block'}), copyOptions);
+
+function taskOf(pod: Pod): ImportTask | CopyTask {
+	const [{env = []} = {}] = pod.spec.containers;
+	// oxlint-disable-next-line typescript/no-unsafe-type-assertion -- what the worker does
+	return JSON.parse(env.find(({name}) => name === workerTaskVariable)?.value ?? 'null') as ImportTask | CopyTask;
+}
+
+describe.each([
+	['importer', importer],
+	['importer to a device', blank],
+	['copier', copier],
+	['copier between devices', blockCopier],
+])('worker Pod: %s', (_, pod) => {
+	const [container] = pod.spec.containers;
+
+	test("is 'restricted' by the Pod Security Standards", () => {
+		expect(pod.spec.securityContext).toMatchObject({
+			runAsNonRoot: true,
+			runAsUser: 107,
+			fsGroup: 107,
+			seccompProfile: {type: 'RuntimeDefault'},
+		});
+		expect(container?.securityContext).toEqual({
+			allowPrivilegeEscalation: false,
+			readOnlyRootFilesystem: true,
+			capabilities: {drop: ['ALL']},
+		});
+		const kinds = pod.spec.volumes?.flatMap((volume) => Object.keys(volume)) ?? [];
+		const allowed = new Set(['name', 'persistentVolumeClaim', 'secret', 'configMap', 'emptyDir']);
+		expect(kinds.filter((kind) => !allowed.has(kind))).toEqual([]);
+	});
+
+	test('has no token and hears of no service', () => {
+		expect(pod.spec).toMatchObject({automountServiceAccountToken: false, enableServiceLinks: false});
+	});
+
+	test('is started again after a failure, and its last words are read', () => {
+		expect(pod.spec.restartPolicy).toBe('OnFailure');
+		expect(container).toMatchObject({
+			terminationMessagePath: '/dev/termination-log',
+			terminationMessagePolicy: 'FallbackToLogsOnError',
+		});
+	});
+
+	test('goes with the claim that it fills, and its target is found from it', () => {
+		expect(pod.metadata.ownerReferences).toMatchObject([{name: 'prime', uid: 'prime-uid', controller: true}]);
+		expect(targetKeyOf(pod)).toBe('ns/target');
+		expect(pod.metadata.labels?.[labels.targetUid]).toBe('target-uid');
+	});
+
+	test('is told sizes as decimal bytes', () => {
+		expect(taskOf(pod).requestedBytes).toMatch(/^\d+$/);
+		expect(taskOf(pod).ownerUid).toBe('target-uid');
+	});
+});
+
+describe('importer', () => {
+	test('is told where secrets are mounted, not what is in them', () => {
+		expect(taskOf(importer)).toEqual({
+			source: {
+				kind: 'http',
+				url: http.url,
+				extraHeaders: ['X-One: 1'],
+				extraHeaderDirs: ['/extraheaders/0', '/extraheaders/1'],
+				credentialsDir: '/credentials',
+				certificatesDir: '/certs',
+			},
+			target: {volumeMode: 'Filesystem', path: '/data'},
+			ownerUid: 'target-uid',
+			checksum: http.checksum,
+			requestedBytes: '1610612736',
+			filesystemOverhead: 0.06,
+			preallocation: false,
+		});
+		const [container] = importer.spec.containers;
+		expect(container?.env?.map(({name}) => name)).toEqual([workerTaskVariable]);
+		expect(container?.volumeMounts).toEqual(
+			expect.arrayContaining([
+				{name: 'credentials', mountPath: '/credentials', readOnly: true},
+				{name: 'extraheaders-1', mountPath: '/extraheaders/1', readOnly: true},
+			]),
+		);
+		expect(importer.spec.volumes).toEqual(
+			expect.arrayContaining([
+				{name: 'credentials', secret: {secretName: 'credentials'}},
+				{name: 'certs', configMap: {name: 'authorities'}},
+			]),
+		);
+	});
+
+	test('writes to a device whole, without overhead', () => {
+		expect(taskOf(blank)).toMatchObject({
+			source: {kind: 'blank'},
+			target: {volumeMode: 'Block', path: '/dev/cdi-block-volume'},
+			filesystemOverhead: 0,
+			preallocation: true,
+		});
+		expect(blank.spec.containers[0]?.volumeDevices).toEqual([{name: 'target', devicePath: '/dev/cdi-block-volume'}]);
+	});
+
+	test('runs on the node of the consumer, by affinity', () => {
+		const placed = claim({name: 'target', annotations: {[annotations.selectedNode]: 'node-7'}});
+		const pod = makeImporterPod(placed, prime, importSource(), settings);
+		expect(JSON.stringify(pod.spec.affinity)).toContain('"values":["node-7"]');
+		expect(pod.spec.nodeName).toBeUndefined();
+		expect(importer.spec.affinity).toBeUndefined();
+	});
+});
+
+describe('copier', () => {
+	test('mounts its source read-only', () => {
+		expect(copier.spec.containers[0]?.volumeMounts).toContainEqual({
+			name: 'source',
+			mountPath: '/source',
+			readOnly: true,
+		});
+		expect(taskOf(copier)).toMatchObject({source: {volumeMode: 'Filesystem', path: '/source'}});
+		expect(taskOf(blockCopier)).toMatchObject({
+			source: {volumeMode: 'Block', path: '/dev/cdi-source-volume'},
+		});
+	});
+
+	test('has the priority that was asked for', () => {
+		expect(copier.spec).toMatchObject({priorityClassName: 'urgent', imagePullSecrets: [{name: 'pull'}]});
+	});
+});
+
+describe('makePrimeClaim', () => {
+	const wanted = {target, kind: 'import', request: '2Gi'} as const;
+
+	test('is as the target but for its source, and goes with it where it can', () => {
+		const made = makePrimeClaim({...wanted, namespace: 'ns'});
+		expect(made.spec).toEqual({
+			accessModes: ['ReadWriteOnce'],
+			storageClassName: 'fast',
+			resources: {requests: {storage: '2Gi'}},
+		});
+		expect(made.metadata.ownerReferences).toMatchObject([{uid: 'target-uid'}]);
+	});
+
+	test('in another namespace has no owner: it is found by its labels', () => {
+		const made = makePrimeClaim({...wanted, namespace: 'images', kind: 'clone'});
+		expect(made.metadata.ownerReferences).toBeUndefined();
+		expect(targetKeyOf(made)).toBe('ns/target');
+	});
+
+	test('is bound where the consumer of the target will run', () => {
+		const placed = claim({name: 'target', annotations: {[annotations.selectedNode]: 'node-7'}});
+		const made = makePrimeClaim({...wanted, target: placed, namespace: 'ns'});
+		expect(made.metadata.annotations?.[annotations.selectedNode]).toBe('node-7');
+	});
+
+	test('is not made for a claim that the server has not seen', () => {
+		const {uid: _, ...metadata} = target.metadata;
+		expect(() => makePrimeClaim({...wanted, target: {...target, metadata}, namespace: 'ns'})).toThrow('has no UID');
+	});
+});
+
+test('makeCopySourceClaim restores the snapshot where it is', () => {
+	const of = snapshot({namespace: 'images'});
+	const made = makeCopySourceClaim(target, of, {storageClass: storageClass(), volumeMode: 'Block', request: '1Gi'});
+	expect(made.metadata.namespace).toBe('images');
+	expect(made.spec).toMatchObject({volumeMode: 'Block', dataSource: {kind: 'VolumeSnapshot', name: 'snapshot'}});
+});
+
+test('requestBytes is 0 where nothing is asked for', () => {
+	expect(requestBytes({...target, spec: {}})).toBe(0n);
+	expect(requestBytes(target)).toBe(1_610_612_736n);
+});

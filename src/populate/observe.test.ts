@@ -1,0 +1,114 @@
+import {describe, expect, test} from 'vitest';
+import {
+	claim,
+	cloneSource,
+	csiDriver,
+	importSource,
+	madeFor,
+	pod,
+	type PodOptions,
+	snapshot,
+	snapshotContent,
+	storageClass,
+} from '../../test/support/builders.ts';
+import {MemoryCaches} from '../../test/support/memory-caches.ts';
+import type {KubeObject, PersistentVolumeClaim} from '../api/kubernetes.ts';
+import {annotations, cdiGroup, labels} from '../api/names.ts';
+import * as resources from '../kube/resources.ts';
+import {claimsByTarget, observe, podsByClaim, podsByTarget, sourceRefOf, writersOf} from './observe.ts';
+
+function cachesOf(...objects: KubeObject[]) {
+	const {caches} = new MemoryCaches(objects);
+	caches.addIndex(resources.persistentVolumeClaims, claimsByTarget);
+	caches.addIndex(resources.pods, podsByTarget);
+	caches.addIndex(resources.pods, podsByClaim);
+	return caches;
+}
+
+const ref = (kind: string, name: string) => ({dataSourceRef: {apiGroup: cdiGroup, kind, name}});
+const target = claim({name: 'target', phase: 'Pending', ...ref('VolumeImportSource', 'import')});
+
+describe('sourceRefOf', () => {
+	const elsewhere = {annotations: {[annotations.dataSourceNamespace]: 'images'}};
+	test.each<[string, PersistentVolumeClaim, string | undefined]>([
+		['an import source is beside the claim', target, 'ns'],
+		['whatever an annotation says', claim({...ref('VolumeImportSource', 'i'), ...elsewhere}), 'ns'],
+		['a clone source is beside the claim', claim(ref('VolumeCloneSource', 'c')), 'ns'],
+		['or where the annotation says', claim({...ref('VolumeCloneSource', 'c'), ...elsewhere}), 'images'],
+		['another kind is not ours', claim(ref('VolumeUploadSource', 'u')), undefined],
+		[
+			'another group is not ours',
+			claim({dataSourceRef: {apiGroup: 'x', kind: 'VolumeImportSource', name: 'i'}}),
+			undefined,
+		],
+		[
+			'a namespace in the reference is not ours',
+			claim({dataSourceRef: {...ref('VolumeCloneSource', 'c').dataSourceRef, namespace: 'x'}}),
+			undefined,
+		],
+		['nothing is nothing', claim(), undefined],
+	])('%s', (_, of, namespace) => {
+		expect(sourceRefOf(of)?.namespace).toBe(namespace);
+	});
+});
+
+describe('writersOf', () => {
+	const golden = claim({name: 'golden'});
+	test.each<[string, PodOptions, boolean]>([
+		['mounts it', {mounts: [{claim: 'golden'}]}, true],
+		['has it as a device', {mounts: [{claim: 'golden', device: true}]}, true],
+		['has not started yet', {phase: 'Pending', mounts: [{claim: 'golden'}]}, true],
+		['is being deleted', {deleting: true, mounts: [{claim: 'golden'}]}, true],
+		['mounts it read-only', {mounts: [{claim: 'golden', readOnly: true}]}, false],
+		['has ended', {phase: 'Succeeded', mounts: [{claim: 'golden'}]}, false],
+		['has failed', {phase: 'Failed', mounts: [{claim: 'golden'}]}, false],
+		[
+			'is a copier of ours',
+			{labels: {[labels.cdiComponent]: 'cdi-clone-source'}, mounts: [{claim: 'golden', device: true}]},
+			false,
+		],
+		['mounts another claim', {mounts: [{claim: 'other'}]}, false],
+		['is in another namespace', {namespace: 'other', mounts: [{claim: 'golden'}]}, false],
+	])('a Pod that %s: %s', (_, options, writes) => {
+		expect(writersOf(cachesOf(pod(options)), golden)).toHaveLength(writes ? 1 : 0);
+	});
+});
+
+describe('observe', () => {
+	const prime = claim({name: 'prime-target-uid', ...madeFor(target)});
+	const stray = claim({name: 'prime-old-uid', ...madeFor(claim({name: 'target', uid: 'old-uid'}))});
+
+	test('an import: what was made for this very claim, and what was made for its predecessor', () => {
+		const worker = pod({name: 'worker', ...madeFor(target)});
+		const observed = observe(
+			'ns/target',
+			cachesOf(target, prime, stray, worker, importSource(), storageClass(), csiDriver()),
+		);
+		expect(observed).toMatchObject({order: {kind: 'import'}, targetIsCsi: true});
+		expect(observed.prime?.metadata.name).toBe('prime-target-uid');
+		expect(observed.worker?.metadata.name).toBe('worker');
+		expect(observed.orphans.claims.map(({metadata}) => metadata.name)).toEqual(['prime-old-uid']);
+	});
+
+	test.each<[string, KubeObject[]]>([
+		['is gone', []],
+		['is being deleted', [claim({...target.metadata, name: 'target', deleting: true})]],
+	])('everything is an orphan where the claim %s', (_, there) => {
+		const observed = observe('ns/target', cachesOf(prime, ...there));
+		expect(observed.orphans.claims).toHaveLength(1);
+		expect(observed.prime).toBeUndefined();
+	});
+
+	test('a clone of a snapshot believes a content only that names it back', () => {
+		const wanted = claim({name: 'target', phase: 'Pending', ...ref('VolumeCloneSource', 'clone')});
+		const source = cloneSource({of: {kind: 'VolumeSnapshot', name: 'snapshot'}});
+		const of = snapshot();
+		const order = (uid: string) =>
+			observe(
+				'ns/target',
+				cachesOf(wanted, source, of, snapshotContent({of: {...of, metadata: {...of.metadata, uid}}})),
+			).order;
+		expect(order('snapshot-uid')).toMatchObject({kind: 'cloneSnapshot', content: {kind: 'VolumeSnapshotContent'}});
+		expect(order('forged')).toMatchObject({kind: 'cloneSnapshot', content: undefined});
+	});
+});
