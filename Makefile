@@ -56,6 +56,10 @@ cluster: node_modules/.installed ## the local cluster of this checkout: start it
 cluster-down: node_modules/.installed ## stop the local cluster and remove everything of it
 	@$(NODE) test/cluster/main.ts down
 
+.PHONY: cluster-status
+cluster-status: node_modules/.installed ## what this machine holds for the local cluster
+	@$(NODE) test/cluster/main.ts status
+
 .PHONY: binaries
 binaries: node_modules/.installed ## build the cluster's programs (once per user and version: 20 minutes on 2 cores)
 	@$(NODE) test/cluster/main.ts binaries

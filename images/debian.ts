@@ -53,7 +53,7 @@ async function readAptSources(): Promise<AptSource[]> {
 	const read = (file: string) => readFile(file, 'utf8').catch(() => '');
 	const sources = parseListFile(await read('/etc/apt/sources.list'));
 	const parts = '/etc/apt/sources.list.d';
-	for (const name of (await readdir(parts).catch(() => [])).sort()) {
+	for (const name of (await readdir(parts).catch((): string[] => [])).sort((a, b) => (a < b ? -1 : 1))) {
 		const text = await read(path.join(parts, name));
 		if (name.endsWith('.list')) sources.push(...parseListFile(text));
 		if (name.endsWith('.sources')) sources.push(...parseSourcesFile(text));

@@ -72,6 +72,7 @@ export interface DataVolumeSpec {
 	readonly contentType?: 'kubevirt' | 'archive';
 	readonly preallocation?: boolean;
 	readonly priorityClassName?: string;
+	readonly serviceAccountName?: string;
 	readonly checkpoints?: readonly unknown[];
 	readonly finalCheckpoint?: boolean;
 }

@@ -5,7 +5,6 @@
 
 export const cdiGroup = 'cdi.kubevirt.io';
 export const cdiVersion = 'cdi.kubevirt.io/v1beta1';
-export const onesnapGroup = 'onesnap.io';
 export const onesnapVersion = 'onesnap.io/v1alpha1';
 
 /** Field manager of every write but status. */
@@ -25,11 +24,14 @@ export const annotations = {
 	/** Us -> us. `namespace/name` of the DataVolume, on a VolumeCloneSource in another namespace, where no owner reference may point (CDI). */
 	ownedByDataVolume: 'cdi.kubevirt.io/ownedByDataVolume',
 	contentType: 'cdi.kubevirt.io/storage.contentType',
+	/** Us and users -> us. On a claim: PriorityClass and service account of the Pods that fill it (CDI). */
+	podPriorityClass: 'cdi.kubevirt.io/storage.pod.priorityclassname',
+	podServiceAccount: 'cdi.kubevirt.io/storage.pod.serviceAccountName',
 	/** Us -> us, durable: the SharedSnapshot that a clone request is assigned to, as `name/UID of the DataVolume`. On the DataVolume. */
 	sharedSnapshot: 'onesnap.io/shared-snapshot',
-	/** Us -> people: which rule let the snapshot serve this request. On the DataVolume. */
+	/** Us -> people: which rule let the snapshot serve this request. On the DataVolume; of a snapshot source, on the claim. */
 	reuseRule: 'onesnap.io/reuse-rule',
-	/** User -> us. On a claim (or its DataVolume): "true" says that its content never changes again. */
+	/** User -> us. On a claim: "true" says that its content never changes again. A claim gets its DataVolume's annotations when it is made. */
 	immutable: 'onesnap.io/immutable',
 	/** Admin -> us. On a StorageClass: `equal` if restores must be of the source's size and grow afterwards. */
 	restoreSize: 'onesnap.io/restore-size',

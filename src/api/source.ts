@@ -46,7 +46,10 @@ function urlViolation(url: string): string | undefined {
 }
 
 export function parseSource(dataVolume: DataVolume): Source | SourceRefusal {
-	const {source, sourceRef, pvc, storage, contentType} = dataVolume.spec;
+	const {source, sourceRef, pvc, storage, contentType, checkpoints, finalCheckpoint} = dataVolume.spec;
+	if (checkpoints?.length || finalCheckpoint !== undefined) {
+		return {reason: 'NotSupported', message: 'spec.checkpoints and spec.finalCheckpoint are not supported yet'};
+	}
 	if (sourceRef)
 		return {
 			reason: 'NotSupported',

@@ -160,7 +160,7 @@ export function formatTerminationMessage(result: WorkerResult): string {
 	const whole = JSON.stringify(result);
 	if (fits(whole)) return whole;
 	// By code points, so that no character is cut in two; how many bytes one takes depends on it and on JSON's escapes.
-	const characters = [...result.message];
+	const characters = Array.from(result.message);
 	const shortened = (count: number) => JSON.stringify({...result, message: `${characters.slice(0, count).join('')}…`});
 	let [fitting, tooMany] = [0, characters.length];
 	while (tooMany - fitting > 1) {

@@ -11,7 +11,7 @@ import * as resources from '../kube/resources.ts';
 import {makePopulate} from '../populate/controller.ts';
 import {ProgressBook} from '../populate/progress.ts';
 import {systemClock} from '../process/clock.ts';
-import {choice, ConfigError, integer, optionalText, parseConfig, text} from '../process/config.ts';
+import {choice, ConfigError, describeOptions, integer, optionalText, parseConfig, text} from '../process/config.ts';
 import {startHealthServer} from '../process/health.ts';
 import {logLevels, makeLogger} from '../process/log.ts';
 import {collectProcessMetrics, registry} from '../process/metrics.ts';
@@ -54,6 +54,10 @@ const options = {
 };
 
 function readOptions() {
+	if (process.argv.includes('--help')) {
+		console.log(describeOptions(options));
+		process.exit(0);
+	}
 	try {
 		return parseConfig(options, {args: process.argv.slice(2), env: process.env});
 	} catch (error) {

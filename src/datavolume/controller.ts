@@ -70,14 +70,10 @@ export function makeDataVolumeController(options: DataVolumeOptions): Controller
 	const claims = caches.store(resources.persistentVolumeClaims);
 
 	const window = new RestoreWindow((snapshotName) => {
-		const restoring = claims
-			.byIndex(pendingByDataSource.name, snapshotName)
-			.filter((claim) => isRestoring(caches, claim));
-		return new Set(
-			restoring.map(
-				(claim) => claim.metadata.annotations?.[annotations.createdForDataVolume] ?? claim.metadata.uid ?? '',
-			),
-		);
+		const shown = claims.byIndex(pendingByDataSource.name, snapshotName);
+		const uids = (list: readonly PersistentVolumeClaim[]) =>
+			new Set(list.map(({metadata}) => metadata.annotations?.[annotations.createdForDataVolume] ?? metadata.uid ?? ''));
+		return {shown: uids(shown), restoring: uids(shown.filter((claim) => isRestoring(caches, claim)))};
 	});
 
 	const context = {
@@ -101,8 +97,6 @@ export function makeDataVolumeController(options: DataVolumeOptions): Controller
 		if (!(await writeStatus(api, resources.dataVolumes, dataVolume, status, signal))) return;
 		// Told after it is written: a round that fails before says it again, and nobody hears it twice.
 		for (const event of transitionEvents(observed, status)) events.record(dataVolume, event);
-		if (status.phase === 'Succeeded' && dataVolume.status?.phase !== 'Succeeded')
-			observeDuration(dataVolume, clock.now());
 	}
 
 	async function reconcile(key: string, round: Round): Promise<ReconcileResult> {
@@ -120,6 +114,9 @@ export function makeDataVolumeController(options: DataVolumeOptions): Controller
 		} else if (plan.do !== 'nothing') {
 			round.log.info({plan: plan.do}, 'data volume step');
 		}
+		// Whoever does not ask (any more) gives up its place in the line.
+		if (plan.do !== 'restoreClaim') window.forget(uid);
+		if (plan.do !== 'askForSnapshot') waiting.stop(uid);
 		const outcome = await execute({api, waiting, window, uid, wake, signal}, plan);
 		if (observed.dataVolume && !outcome.paced)
 			for (const event of decisionEvents(plan)) events.record(observed.dataVolume, event);
@@ -180,15 +177,24 @@ export function makeDataVolumeController(options: DataVolumeOptions): Controller
 		const snapshotName = claim.spec.dataSource?.name;
 		const uid = claim.metadata.annotations?.[annotations.createdForDataVolume];
 		if (!snapshotName || !uid || (type !== 'delete' && claim.status?.phase !== 'Bound')) return;
-		window.release(snapshotName, uid);
+		window.freed(snapshotName);
 		const dataVolume = dataVolumes.get(claim.metadata.namespace, claim.metadata.name);
 		if (dataVolume?.spec.source?.pvc) options.wakeSharing(dataVolume.spec.source.pvc);
 	});
 	caches.onChange(resources.dataVolumes, (change) => {
 		dataVolumesPending.set(dataVolumes.size === 0 ? 0 : countPending(dataVolumes.list()));
+		// On the watch and not where it is written: a round before the cache shows the write would count it again.
+		if (
+			change.type === 'update' &&
+			change.object.status?.phase === 'Succeeded' &&
+			change.old.status?.phase !== 'Succeeded'
+		) {
+			observeDuration(change.object, clock.now());
+		}
 		if (change.type !== 'delete') return;
 		const {uid = ''} = change.object.metadata;
 		waiting.withdraw(uid);
+		window.forget(uid);
 		if (change.object.spec.source?.pvc) options.wakeSharing(change.object.spec.source.pvc);
 	});
 	return controller;

@@ -72,7 +72,6 @@ function world(given: Partial<Observed> = {}): Observed {
 		orphanSources: [],
 		node: undefined,
 		namespaceLeaves: false,
-		restoreSourceGone: false,
 		...given,
 	};
 }
@@ -169,15 +168,15 @@ describe('decide: a smart clone', () => {
 	test('is restored at once where its class waits for a consumer and its user does not', () => {
 		const rendered = renderClaim(cloning, {storageClasses: [waitingClass], filesystemOverhead: 0});
 		const hurried = restored({annotations: {[annotations.bindImmediate]: ''}});
-		expect(of({}, {rendered, claim: restored()})).toMatchObject({do: 'wait', reason: 'FirstConsumer'});
-		expect(of({}, {rendered, claim: hurried})).toMatchObject({do: 'wait', reason: 'NoNode'});
-		expect(of({}, {rendered, claim: hurried, node: 'node-1'})).toMatchObject({do: 'selectNode', node: 'node-1'});
+		expect(of(ready(), {rendered, claim: restored()})).toMatchObject({do: 'wait', reason: 'FirstConsumer'});
+		expect(of(ready(), {rendered, claim: hurried})).toMatchObject({do: 'wait', reason: 'NoNode'});
+		expect(of(ready(), {rendered, claim: hurried, node: 'node-1'})).toMatchObject({do: 'selectNode', node: 'node-1'});
 		const placed = restored({annotations: {[annotations.bindImmediate]: '', [annotations.selectedNode]: 'node-1'}});
-		expect(of({}, {rendered, claim: placed})).toMatchObject({do: 'wait', reason: 'Restoring'});
+		expect(of(ready(), {rendered, claim: placed})).toMatchObject({do: 'wait', reason: 'Restoring'});
 	});
 
 	test('whose snapshot is gone gives its claim up, which held nothing, and asks anew', () => {
-		const gone = {restoreSourceGone: true, claim: restored()};
+		const gone = {claim: restored()};
 		expect(of({serving: {state: 'none'}}, gone)).toMatchObject({do: 'abandonClaim', claim: {metadata: {name: 'disk'}}});
 		expect(of(ready(), gone)).toMatchObject({do: 'wait', reason: 'Restoring'});
 		expect(of({serving: {state: 'none'}}, {...gone, claim: restored({phase: 'Bound'}), volume: volume()}).do).toBe(
@@ -433,7 +432,7 @@ describe('status', () => {
 		[
 			'CloneFromSnapshotSourceInProgress',
 			'the restore goes on',
-			{dataVolume: cloning, clone: clone(), claim: restored()},
+			{dataVolume: cloning, clone: clone(ready()), claim: restored()},
 			pending,
 			'True Populator is running: ',
 			'False TransferRunning: ',
@@ -551,7 +550,6 @@ describe('status', () => {
 		const status = statusOf(observed, decide(observed), {});
 		if (!status) throw new Error('no status');
 		expect(transitionEvents(observed, status).map(({type, reason}) => `${type} ${reason}`)).toEqual([
-			'Normal Pending',
 			'Normal ImportInProgress',
 		]);
 		const told = {...observed, dataVolume: {...importing, status}};

@@ -6,6 +6,7 @@ import type {PersistentVolumeClaim} from '../api/kubernetes.ts';
 import {annotations} from '../api/names.ts';
 import type {VolumeCloneSource, VolumeImportSource} from '../api/populator.ts';
 import {formatQuantity, parseQuantity} from '../api/quantity.ts';
+import type {ReuseRule} from '../api/sharedsnapshot.ts';
 import {isRefusal, type Source} from '../api/source.ts';
 import type {CloneRequest} from '../smartclone/requests.ts';
 import type {CloneDecision} from '../smartclone/strategy.ts';
@@ -21,7 +22,6 @@ export type RefusalReason = 'NotSupported' | 'Invalid' | 'ErrClaimNotValid' | 'E
 export type WaitReason =
 	| CloneProblemReason
 	| 'SnapshotNotReady'
-	| 'RestoreWindowFull'
 	| 'ClaimTerminating'
 	| 'FirstConsumer'
 	| 'Restoring'
@@ -110,8 +110,8 @@ function tendPending(observed: Observed, dataVolume: DataVolume, claim: Persiste
 	}
 	if (waitsForConsumer) return wait('FirstConsumer', `Claim ${claim.metadata.name} waits for its first consumer`);
 	const external = !isRefusal(source) && source.kind === 'external';
-	// Bound to nothing and holding nothing: made anew from another snapshot.
-	if (observed.clone?.serving?.state === 'none' && observed.restoreSourceGone) return {do: 'abandonClaim', claim};
+	// What it should be restored from is lost. It is bound to nothing and holds nothing: made anew from another snapshot.
+	if (observed.clone?.serving?.state === 'none' && isRestoredFromSnapshot(claim)) return {do: 'abandonClaim', claim};
 	return external
 		? wait('Binding', `PVC ${claim.metadata.name} Pending`)
 		: wait('Restoring', `Claim ${claim.metadata.name} is being restored from snapshot ${claim.spec.dataSource?.name}`);
@@ -176,9 +176,10 @@ function restore(
 	rendered: Rendered,
 	decision: CloneDecision,
 	snapshotName: string,
+	rule?: ReuseRule,
 ): DataVolumePlan {
 	const request = restoreRequest(clone, rendered);
-	const claim = makeRestoredClaim(dataVolume, rendered.spec, {name: snapshotName, request});
+	const claim = makeRestoredClaim(dataVolume, rendered.spec, {name: snapshotName, request, rule});
 	return {do: 'restoreClaim', claim, snapshotName, window: clone.restoreWindow, decision};
 }
 
@@ -210,7 +211,7 @@ function startClone(
 		}
 	}
 	if (decision.way === 'snapshot' && snapshot)
-		return restore(dataVolume, clone, rendered, decision, snapshot.metadata.name);
+		return restore(dataVolume, clone, rendered, decision, snapshot.metadata.name, 'SnapshotSource');
 	// A copy; or a snapshot of another namespace, restored there and moved here.
 	return (
 		sourceObject(observed, dataVolume) ?? {

@@ -22,6 +22,8 @@ const warnings = new Set([
 	'ClaimLost',
 ]);
 
+const passing = new Set(['NotFound', 'Pending', 'RestoreWindowFull', 'SnapshotNotReady']);
+
 function phaseEvent(observed: Observed, phase: DataVolumePhase): EventText | undefined {
 	const {dataVolume, clone, source} = observed;
 	const name = dataVolume?.metadata.name ?? '';
@@ -77,6 +79,8 @@ function conditionEvents(before: DataVolumeStatus | undefined, after: DataVolume
 		const old = findCondition(before?.conditions, type);
 		const now = findCondition(after.conditions, type);
 		if (!now?.reason || (old?.reason === now.reason && old.message === now.message)) return [];
+		// What every claim goes through tells nobody anything.
+		if (type === 'Bound' && passing.has(now.reason)) return [];
 		if (type === 'Bound')
 			return [{type: warnings.has(now.reason) ? 'Warning' : 'Normal', reason: now.reason, message: now.message ?? ''}];
 		return now.reason === 'Error' || now.reason === 'ChecksumError' || now.reason === 'ImagePullFailed'

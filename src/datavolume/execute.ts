@@ -63,7 +63,7 @@ export async function execute(context: ExecuteContext, plan: DataVolumePlan): Pr
 		case 'restoreClaim': {
 			if (!window.take(plan.snapshotName, uid, plan.window, wake)) return {paced: true};
 			const outcome = await createClaim(context, plan.claim);
-			if (outcome.quota || outcome.invalid) window.release(plan.snapshotName, uid);
+			if (outcome.quota || outcome.invalid) window.forget(uid);
 			else countClone(plan);
 			return outcome;
 		}

@@ -27,6 +27,6 @@ export const dataVolumeSeconds = new Histogram({
 /** CDI's name: alerts look at it. */
 export const dataVolumesPending = new Gauge({
 	name: 'kubevirt_cdi_datavolume_pending',
-	help: 'DataVolumes whose claim waits for a storage class',
+	help: 'DataVolumes whose claim cannot be made as they ask for it',
 	registers: [registry],
 });

@@ -11,10 +11,11 @@ import {
 	managedByValue,
 } from '../api/names.ts';
 import type {VolumeCloneSource, VolumeImportSource} from '../api/populator.ts';
+import type {ReuseRule} from '../api/sharedsnapshot.ts';
 import type {CloneDecision} from '../smartclone/strategy.ts';
 import {describeDeclined} from '../smartclone/strategy.ts';
 
-export function uidOf(dataVolume: DataVolume): string {
+function uidOf(dataVolume: DataVolume): string {
 	if (!dataVolume.metadata.uid)
 		throw new Error(`DataVolume ${dataVolume.metadata.name} has no UID: it does not come from the API server`);
 	return dataVolume.metadata.uid;
@@ -47,7 +48,7 @@ export interface ClaimWanted {
 /** Named as the DataVolume, with all its labels and annotations; goes with it. */
 export function makeClaim(dataVolume: DataVolume, wanted: ClaimWanted): PersistentVolumeClaim {
 	const copied = Object.entries(dataVolume.metadata.annotations ?? {}).filter(([name]) => !notForClaims.includes(name));
-	const {contentType = 'kubevirt', priorityClassName} = dataVolume.spec;
+	const {contentType = 'kubevirt', priorityClassName, serviceAccountName} = dataVolume.spec;
 	return {
 		apiVersion: 'v1',
 		kind: 'PersistentVolumeClaim',
@@ -64,7 +65,8 @@ export function makeClaim(dataVolume: DataVolume, wanted: ClaimWanted): Persiste
 				...Object.fromEntries(copied),
 				[annotations.createdForDataVolume]: uidOf(dataVolume),
 				[annotations.contentType]: contentType,
-				...(priorityClassName && {'cdi.kubevirt.io/storage.pod.priorityclassname': priorityClassName}),
+				...(priorityClassName && {[annotations.podPriorityClass]: priorityClassName}),
+				...(serviceAccountName && {[annotations.podServiceAccount]: serviceAccountName}),
 				...wanted.annotations,
 			},
 			ownerReferences: [ownedBy(dataVolume)],
@@ -156,7 +158,7 @@ export function makePopulatedClaim(
 export function makeRestoredClaim(
 	dataVolume: DataVolume,
 	spec: PersistentVolumeClaimSpec,
-	snapshot: {readonly name: string; readonly request: string},
+	snapshot: {readonly name: string; readonly request: string; readonly rule?: ReuseRule | undefined},
 ): PersistentVolumeClaim {
 	return makeClaim(dataVolume, {
 		spec: {
@@ -164,6 +166,6 @@ export function makeRestoredClaim(
 			resources: {...spec.resources, requests: {storage: snapshot.request}},
 			dataSource: {apiGroup: 'snapshot.storage.k8s.io', kind: 'VolumeSnapshot', name: snapshot.name},
 		},
-		annotations: {[annotations.cloneType]: 'snapshot'},
+		annotations: {[annotations.cloneType]: 'snapshot', ...(snapshot.rule && {[annotations.reuseRule]: snapshot.rule})},
 	});
 }

@@ -13,12 +13,12 @@ import type {Population} from '../populate/population.ts';
 import {driverPolicy} from '../smartclone/driver-policy.ts';
 import type {WaitingRequests} from '../smartclone/requests.ts';
 import {type Serving, servingOf} from '../smartclone/serving.ts';
+import {chooseNode} from '../smartclone/placement.ts';
 import {contentOf} from '../smartclone/sharing.ts';
 import {chooseSnapshotClass} from '../smartclone/snapshot-class.ts';
 import {chooseWay, type CloneDecision} from '../smartclone/strategy.ts';
 import {authorizationProblem} from './authorization.ts';
 import type {CloneOrigin} from './objects.ts';
-import {chooseNode} from './placement.ts';
 import {isRenderProblem, type Rendered, type RenderProblem, renderClaim} from './render.ts';
 import {assignmentOf, requestOf} from './requests.ts';
 
@@ -64,8 +64,6 @@ export interface Observed {
 	readonly volume: PersistentVolume | undefined;
 	readonly rendered: Rendered | RenderProblem;
 	readonly clone: ObservedClone | undefined;
-	/** The claim is to be restored from a snapshot that is gone or going: it was seen before the claim was made. */
-	readonly restoreSourceGone: boolean;
 	/** Where the claim is filled by the populate layer. */
 	readonly population: Population | undefined;
 	/** Of the worker that fills the claim, 0 to 100. */
@@ -214,12 +212,6 @@ function observeClone(
 	};
 }
 
-/** A snapshot that is being deleted starts no restore, and is held by every claim that waits for one. */
-function isGone(caches: Caches, namespace: string, snapshotName: string): boolean {
-	const snapshot = caches.store(resources.volumeSnapshots).get(namespace, snapshotName);
-	return snapshot === undefined || snapshot.metadata.deletionTimestamp !== undefined;
-}
-
 const nowhere: SourceRefusal = {reason: 'Invalid', message: ''};
 const noClaim: RenderProblem = {reason: 'ErrClaimNotValid', message: ''};
 
@@ -261,8 +253,6 @@ export function observe(key: string, context: ObserveContext): Observed {
 			? caches.store(resources.persistentVolumes).get(undefined, claim.spec.volumeName)
 			: undefined,
 		rendered,
-		restoreSourceGone:
-			claim?.spec.dataSource?.kind === 'VolumeSnapshot' && isGone(caches, namespace, claim.spec.dataSource.name),
 		clone,
 		population: populated ? populationOf(claim) : undefined,
 		percent: percentOf(claim?.metadata.uid ?? ''),

@@ -63,7 +63,6 @@ const waitPhases: Readonly<Record<WaitReason, DataVolumePhase>> = {
 	CloneSourceNotReady: 'CloneScheduled',
 	CloneValidationFailed: 'Pending',
 	SnapshotNotReady: 'SnapshotForSmartCloneInProgress',
-	RestoreWindowFull: 'CloneFromSnapshotSourceInProgress',
 	ClaimTerminating: 'Pending',
 	FirstConsumer: 'PendingPopulation',
 	Restoring: 'CloneFromSnapshotSourceInProgress',
@@ -109,6 +108,11 @@ function boundCondition(observed: Observed, plan: DataVolumePlan, outcome: Outco
 	const no = (reason: string, message: string): ConditionNews => ({type: 'Bound', status: 'False', reason, message});
 	if (outcome.quota) return no('ErrExceededQuota', outcome.quota);
 	if (outcome.invalid) return no('ErrClaimNotValid', outcome.invalid);
+	if (outcome.paced)
+		return no(
+			'RestoreWindowFull',
+			'Waiting for a place: as many clones as the driver takes at once are being restored',
+		);
 	if (plan.do === 'refuse') return no(plan.reason, plan.message);
 	const name = claim?.metadata.name;
 	if (!claim) {
@@ -119,6 +123,8 @@ function boundCondition(observed: Observed, plan: DataVolumePlan, outcome: Outco
 	if (claim.status?.phase === 'Bound')
 		return {type: 'Bound', status: 'True', reason: 'Bound', message: `PVC ${name} Bound`};
 	if (population?.stage === 'waiting' && population.reason) return no(population.reason, population.message);
+	if (plan.do === 'wait' && (plan.reason === 'NoNode' || plan.reason === 'ClaimTerminating'))
+		return no(plan.reason, plan.message);
 	return no('Pending', `PVC ${name} Pending`);
 }
 

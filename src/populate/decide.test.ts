@@ -73,6 +73,7 @@ function world(given: Partial<Observed> = {}): Observed {
 		order: importOrder,
 		storageClass: storageClass(),
 		targetIsCsi: true,
+		node: undefined,
 		prime: undefined,
 		primeVolume: undefined,
 		worker: undefined,

@@ -153,7 +153,10 @@ function createPrime(observed: Observed, target: PersistentVolumeClaim, order: O
 		const restoreSize = parseQuantity(order.snapshot.status?.restoreSize ?? '0') ?? 0n;
 		const {equalSizeRestore} = driverPolicy(order.content?.spec.driver ?? '', observed.storageClass);
 		const request = formatQuantity(equalSizeRestore && restoreSize > 0n ? restoreSize : largest(wants, restoreSize));
-		return {do: 'createClaim', claim: makePrimeClaim({...base, snapshot: order.snapshot, request})};
+		return {
+			do: 'createClaim',
+			claim: makePrimeClaim({...base, snapshot: order.snapshot, request, node: observed.node}),
+		};
 	}
 	return {do: 'createClaim', claim: makePrimeClaim({...base, request: formatQuantity(wants)})};
 }

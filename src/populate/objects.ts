@@ -96,6 +96,8 @@ export interface PrimeWanted {
 	readonly snapshot?: VolumeSnapshot;
 	/** At least the target's request. */
 	readonly request: string;
+	/** Of a restore that is to bind although nobody uses the target yet: a worker's Pod would be scheduled, a restore has none. */
+	readonly node?: string | undefined;
 }
 
 export function primeNameOf(target: PersistentVolumeClaim, kind: PrimeWanted['kind']): string {
@@ -103,9 +105,9 @@ export function primeNameOf(target: PersistentVolumeClaim, kind: PrimeWanted['ki
 }
 
 /** As the target, but for its data source; on the node that was selected for the target's consumer. */
-export function makePrimeClaim({target, namespace, kind, snapshot, request}: PrimeWanted): PersistentVolumeClaim {
+export function makePrimeClaim({target, namespace, kind, snapshot, request, node}: PrimeWanted): PersistentVolumeClaim {
 	const {accessModes, volumeMode, storageClassName, volumeAttributesClassName} = target.spec;
-	const selectedNode = target.metadata.annotations?.[annotations.selectedNode];
+	const selectedNode = target.metadata.annotations?.[annotations.selectedNode] ?? node;
 	const book = bookkeeping(target, '');
 	const sameNamespace = namespace === target.metadata.namespace;
 	return {
@@ -180,6 +182,9 @@ interface WorkerPod {
 function makeWorkerPod(worker: WorkerPod): Pod {
 	const {target, prime, settings} = worker;
 	const node = target.metadata.annotations?.[annotations.selectedNode];
+	// An account of the target's namespace; a copy runs in the source's.
+	const isAtHome = worker.namespace === target.metadata.namespace;
+	const serviceAccountName = isAtHome ? target.metadata.annotations?.[annotations.podServiceAccount] : undefined;
 	return {
 		apiVersion: 'v1',
 		kind: 'Pod',
@@ -194,6 +199,7 @@ function makeWorkerPod(worker: WorkerPod): Pod {
 			automountServiceAccountToken: false,
 			enableServiceLinks: false,
 			terminationGracePeriodSeconds: 10,
+			...(serviceAccountName && {serviceAccountName}),
 			...(worker.priorityClassName && {priorityClassName: worker.priorityClassName}),
 			...(settings.imagePullSecrets.length > 0 && {
 				imagePullSecrets: settings.imagePullSecrets.map((name) => ({name})),
@@ -322,7 +328,7 @@ export function makeImporterPod(
 			],
 			volumeDevices: disk.devices,
 		},
-		priorityClassName: target.metadata.annotations?.['cdi.kubevirt.io/storage.pod.priorityclassname'],
+		priorityClassName: target.metadata.annotations?.[annotations.podPriorityClass],
 		settings,
 	});
 }

@@ -6,6 +6,7 @@ import type {VolumeSnapshot, VolumeSnapshotContent} from '../api/snapshot.ts';
 import type {Caches} from '../kube/caches.ts';
 import * as resources from '../kube/resources.ts';
 import type {Index} from '../kube/store.ts';
+import {chooseNode} from '../smartclone/placement.ts';
 import {primeNameOf} from './objects.ts';
 
 export interface ImportOrder {
@@ -42,6 +43,8 @@ export interface Observed {
 	readonly order: Order | undefined;
 	readonly storageClass: StorageClass | undefined;
 	readonly targetIsCsi: boolean;
+	/** Where a restore could be placed that shall bind at once, in a class that waits for consumers. */
+	readonly node: string | undefined;
 	/** Of this very target, by UID. */
 	readonly prime: PersistentVolumeClaim | undefined;
 	readonly primeVolume: PersistentVolume | undefined;
@@ -207,6 +210,13 @@ export function observe(key: string, caches: Caches): Observed {
 		targetIsCsi:
 			storageClass !== undefined &&
 			caches.store(resources.csiDrivers).get(undefined, storageClass.provisioner) !== undefined,
+		node:
+			storageClass?.volumeBindingMode === 'WaitForFirstConsumer'
+				? chooseNode(caches.store(resources.nodes).list(), caches.store(resources.csiNodes).list(), {
+						driver: storageClass.provisioner,
+						sourceVolume: undefined,
+					})
+				: undefined,
 		prime,
 		primeVolume,
 		made: made.filter(isOurs),

@@ -2,6 +2,7 @@
  * How many percent a worker has done, asked of its own metrics endpoint while it runs. Kept in memory: whoever restarts
  * asks again.
  */
+import {Agent} from 'node:http';
 import got from 'got';
 import PQueue from 'p-queue';
 import type {Pod} from '../api/kubernetes.ts';
@@ -16,6 +17,7 @@ import {workersRunning} from './metrics.ts';
 const intervalMs = 2000;
 const timeoutMs = 2000;
 const scrapesAtOnce = 8;
+const scrapeAgent = new Agent({keepAlive: false});
 
 /** The value of `kubevirt_cdi_…_progress_total{ownerUID="uid"}` in Prometheus text. */
 export function parseProgress(text: string, ownerUid: string): number | undefined {
@@ -75,6 +77,8 @@ export class ProgressBook {
 			const text = await got(`http://${host}:${workerMetricsPort}/metrics`, {
 				timeout: {request: timeoutMs},
 				retry: {limit: 0},
+				// A worker lives for seconds: connections kept to those that are gone would only pile up.
+				agent: {http: scrapeAgent},
 				signal,
 			}).text();
 			const percent = parseProgress(text, uid);

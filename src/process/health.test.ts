@@ -1,3 +1,4 @@
+import {Agent, get as httpGet} from 'node:http';
 import {Counter, Registry} from 'prom-client';
 import {expect, onTestFinished, test} from 'vitest';
 import {type Check, startHealthServer} from './health.ts';
@@ -59,4 +60,23 @@ test('a port that is taken is an error', async () => {
 	await expect(startHealthServer({port: server.port, host: '127.0.0.1', registry: new Registry()})).rejects.toThrow(
 		'EADDRINUSE',
 	);
+});
+
+test('closes although a scraper keeps its connection and goes on asking', async () => {
+	const server = await startHealthServer({port: 0, host: '127.0.0.1', registry: new Registry()});
+	const agent = new Agent({keepAlive: true, maxSockets: 1});
+	onTestFinished(() => agent.destroy());
+	const ask = () =>
+		new Promise<boolean>((resolve) => {
+			httpGet({port: server.port, host: '127.0.0.1', path: '/healthz', agent}, (response) => {
+				response.resume().once('end', () => resolve(true));
+			}).once('error', () => resolve(false));
+		});
+	const scraper = (async () => {
+		while (await ask());
+	})();
+	await ask();
+	await server.close();
+	await scraper;
+	expect(await ask()).toBe(false);
 });

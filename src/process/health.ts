@@ -23,9 +23,14 @@ export interface HealthServer extends AsyncDisposable {
 	close(): Promise<void>;
 }
 
+const closeDeadlineMs = 1000;
+
 /** Serves /metrics, /healthz and /readyz. */
 export async function startHealthServer(options: HealthServerOptions): Promise<HealthServer> {
+	let closing = false;
 	const server = createServer((request, response) => {
+		// A scraper that keeps its connection would keep it, and with it the program, for ever.
+		if (closing) response.shouldKeepAlive = false;
 		answer(request, response, options).catch((error: unknown) => {
 			respond(response, 500, error instanceof Error ? error.message : String(error));
 		});
@@ -39,9 +44,12 @@ export async function startHealthServer(options: HealthServerOptions): Promise<H
 	});
 	const close = () =>
 		new Promise<void>((resolve) => {
+			closing = true;
 			server.close(() => resolve());
 			// Scrapers keep connections open between scrapes.
 			server.closeIdleConnections();
+			// One that was accepted and has not asked yet is not idle; one that does not read its answer never will be.
+			setTimeout(() => server.closeAllConnections(), closeDeadlineMs).unref();
 		});
 	return {port: portOf(server.address()), close, [Symbol.asyncDispose]: close};
 }

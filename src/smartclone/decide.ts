@@ -112,7 +112,11 @@ export function aliasKey(shared: SharedSnapshot, place: AliasPlace): string {
 }
 
 function tendAliases(shared: ObservedShared, refused: ReadonlySet<string>): SharingPlan {
-	const wanted = shared.life === 'Current' || shared.life === 'Draining' ? wantedAliases(shared) : [];
+	// Of a snapshot that was deleted or lost, an alias is worth nothing.
+	const wanted = wantedAliases(shared).filter(({stripe}) => {
+		const original = shared.stripes[stripe];
+		return original !== undefined && isCut(original);
+	});
 	for (const alias of shared.aliases) {
 		if (wanted.some((place) => samePlace(place, alias.place))) continue;
 		const plan = removeAlias(shared, alias);
@@ -175,8 +179,7 @@ function retirement(observed: Observed, shared: ObservedShared): RetireReason | 
 	if (shared.life === 'Open') return open === 0 && observed.waiting.length === 0 ? 'NothingAssigned' : undefined;
 	if (open > 0) return undefined;
 	// A cut as well: one that never succeeds would hold up every later one.
-	if (reuseRule(observed, shared.object) === undefined) return 'NobodyNeedsIt';
-	if (shared.life !== 'Current') return undefined;
+	if (shared.life !== 'Current' || reuseRule(observed, shared.object) === undefined) return 'NobodyNeedsIt';
 	const newest = observed.shared.findLast((candidate) => candidate.life === 'Current');
 	return newest?.object.metadata.uid === shared.object.metadata.uid ? undefined : 'Superseded';
 }

@@ -1,5 +1,5 @@
 /** A plan as API calls. No decisions: what is refused here is looked at again in the next round. */
-import {fieldManager, finalizers} from '../api/names.ts';
+import {fieldManager, finalizers, labels} from '../api/names.ts';
 import PQueue from 'p-queue';
 import type {SharedSnapshot} from '../api/sharedsnapshot.ts';
 import type {VolumeSnapshot} from '../api/snapshot.ts';
@@ -42,6 +42,23 @@ async function removeFinalizer<T extends SharedSnapshot | VolumeSnapshot>(
 	}
 }
 
+/**
+ * Read live: after a failover the cache may still show as open what the leader before has closed and cut, and what is
+ * assigned after the cut is not in it.
+ */
+async function isStillOpen({api, signal}: ExecuteContext, {metadata}: SharedSnapshot): Promise<boolean> {
+	const live = await api.find(resources.sharedSnapshots, metadata, {signal});
+	return live?.metadata.uid === metadata.uid && !live?.metadata.deletionTimestamp && live?.spec.closed === false;
+}
+
+/** Read live: a snapshot that the cache does not show yet would stay behind with our finalizer, and nobody would know it. */
+async function hasAnything({api, signal}: ExecuteContext, {metadata}: SharedSnapshot): Promise<boolean> {
+	const labelSelector = `${labels.sharedSnapshotUid}=${metadata.uid}`;
+	const snapshots = await api.list(resources.volumeSnapshots, {labelSelector, limit: 1, signal});
+	const contents = await api.list(resources.volumeSnapshotContents, {labelSelector, limit: 1, signal});
+	return snapshots.items.length + contents.items.length > 0;
+}
+
 export async function execute(context: ExecuteContext, plan: SharingPlan): Promise<void> {
 	const {api, requests, waiting, signal} = context;
 	switch (plan.do) {
@@ -51,6 +68,7 @@ export async function execute(context: ExecuteContext, plan: SharingPlan): Promi
 			await createOnce(api, resources.sharedSnapshots, plan.shared, signal);
 			return;
 		case 'assign':
+			if (plan.rule === 'GroupCommit' && !(await isStillOpen(context, plan.shared))) return;
 			await new PQueue({concurrency: assignmentsAtOnce}).addAll(
 				plan.requests.map((request) => async () => {
 					const name = plan.shared.metadata.name;
@@ -93,6 +111,7 @@ export async function execute(context: ExecuteContext, plan: SharingPlan): Promi
 			retirementsTotal.inc({reason: plan.reason});
 			return;
 		case 'release':
+			if (await hasAnything(context, plan.shared)) return;
 			await removeFinalizer(context, resources.sharedSnapshots, plan.shared);
 			return;
 		default:

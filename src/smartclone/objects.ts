@@ -47,7 +47,10 @@ function stripeLabels(shared: SharedSnapshot): Record<string, string> {
 	};
 }
 
-/** Carries our finalizer from its first moment: whoever deletes it by hand cannot pull it away under a restore. */
+/**
+ * Carries our finalizer from its first moment, so that its end is seen and told. It does not hold what is in the storage:
+ * the snapshotter deletes that as soon as the object has a deletionTimestamp.
+ */
 export function makeStripeSnapshot(shared: SharedSnapshot, stripe: number): VolumeSnapshot {
 	return {
 		apiVersion: snapshotVersion,

@@ -70,6 +70,13 @@ export class WaitingRequests {
 		this.#assigned.delete(uid);
 	}
 
+	/** The request asks no longer: it has what it asked for, or goes another way. What was assigned stays so. */
+	stop(uid: string): void {
+		for (const [key, ofSource] of this.#waiting) {
+			if (ofSource.delete(uid) && ofSource.size === 0) this.#waiting.delete(key);
+		}
+	}
+
 	of(key: string): readonly CloneRequest[] {
 		return [...(this.#waiting.get(key)?.values() ?? [])];
 	}

@@ -10,7 +10,10 @@ describe('RestoreWindow', () => {
 	let window: RestoreWindow;
 	beforeEach(() => {
 		pending = new Set();
-		window = new RestoreWindow((name) => (name === stripe ? pending : new Set()));
+		window = new RestoreWindow((name) => {
+			const seen = name === stripe ? pending : new Set<string>();
+			return {shown: seen, restoring: seen};
+		});
 	});
 
 	test('so many get a slot, the next one has to wait', () => {
@@ -38,6 +41,23 @@ describe('RestoreWindow', () => {
 		expect(window.take(stripe, 'a', 2, asleep)).toBe(false);
 	});
 
+	test('a claim that waits for its consumer takes no place, though it is there', () => {
+		const waiting = new RestoreWindow(() => ({shown: new Set(['a']), restoring: new Set()}));
+		expect(waiting.take(stripe, 'a', 1, asleep)).toBe(true);
+		expect(waiting.take(stripe, 'b', 1, asleep)).toBe(true);
+		expect(waiting.take(stripe, 'c', 1, asleep)).toBe(false);
+	});
+
+	test('a waiter that goes another way is not woken', () => {
+		const woken: string[] = [];
+		window.take(stripe, 'a', 1, asleep);
+		window.take(stripe, 'b', 1, () => woken.push('b') > 0);
+		window.take(stripe, 'c', 1, () => woken.push('c') > 0);
+		window.forget('b');
+		window.forget('a');
+		expect(woken).toEqual(['c']);
+	});
+
 	test('stripes do not know of each other', () => {
 		window.take(stripe, 'a', 1, asleep);
 		expect(window.take('other', 'b', 1, asleep)).toBe(true);
@@ -49,7 +69,7 @@ describe('RestoreWindow', () => {
 		window.take(stripe, 'a', 1, asleep);
 		window.take(stripe, 'b', 1, waker('b'));
 		window.take(stripe, 'c', 1, waker('c'));
-		window.release(stripe, 'a');
+		window.forget('a');
 		expect(woken).toEqual(['b']);
 		expect(window.take(stripe, 'b', 1, asleep)).toBe(true);
 	});
@@ -59,15 +79,15 @@ describe('RestoreWindow', () => {
 		window.take(stripe, 'a', 1, asleep);
 		window.take(stripe, 'gone', 1, () => false);
 		window.take(stripe, 'c', 1, () => woken.push('c') > 0);
-		window.release(stripe, 'a');
+		window.forget('a');
 		expect(woken).toEqual(['c']);
 	});
 
-	test('to release twice, or what was never taken, does no harm', () => {
+	test('to forget twice, or what was never taken, does no harm', () => {
 		window.take(stripe, 'a', 1, asleep);
-		window.release(stripe, 'a');
-		window.release(stripe, 'a');
-		window.release('unknown', 'a');
+		window.forget('a');
+		window.forget('a');
+		window.forget('unknown');
 		expect(window.take(stripe, 'b', 1, asleep)).toBe(true);
 		expect(window.take(stripe, 'c', 1, asleep)).toBe(false);
 	});
@@ -89,7 +109,7 @@ class Restores {
 	constructor(requests: readonly string[], size: number) {
 		this.awake = new Set(requests);
 		this.#size = size;
-		this.window = new RestoreWindow(() => this.shown);
+		this.window = new RestoreWindow(() => ({shown: this.shown, restoring: this.shown}));
 	}
 
 	round(request: string): void {
@@ -110,7 +130,8 @@ class Restores {
 		if (!this.restoring.delete(request)) return;
 		this.shown.delete(request);
 		this.done.add(request);
-		this.window.release(stripe, request);
+		this.window.forget(request);
+		this.window.freed(stripe);
 	}
 
 	/** Deleted by its user before it had a claim. */

@@ -6,8 +6,8 @@ import {makeStripeSnapshot} from './objects.ts';
 import type {Observed} from './observe.ts';
 
 const index = fc.nat({max: 7});
-const faults = fc.option(fc.constantFrom('unanswered'), {nil: undefined, freq: 4});
-const crashes = fc.option(fc.constantFrom('unanswered', 'crash'), {nil: undefined, freq: 4});
+const faults = fc.option(fc.constantFrom('refused', 'unanswered'), {nil: undefined, freq: 4});
+const crashes = fc.option(fc.constantFrom('refused', 'unanswered', 'crash'), {nil: undefined, freq: 4});
 
 /** What happens every day, often, and what happens seldom, seldom. */
 const everyDay: fc.WeightedArbitrary<Step>[] = [
@@ -148,6 +148,20 @@ describe('sharing goes right where', () => {
 			],
 		],
 		[
+			'a snapshot is deleted by hand while a claim in another namespace is restored from its alias',
+			{stripes: 1, immutable: true},
+			[{do: 'request', namespace: 'tenant'}, ...turns(10), {do: 'loseSnapshot', index: 0}],
+		],
+		[
+			'a source is replaced before the cache shows the snapshot that was just begun',
+			{stripes: 1, immutable: false},
+			[
+				...([request, turn, turn, {do: 'sharing'}, turn, request, {do: 'snapshotter'}] as const),
+				...([{do: 'replaceSource'}, {do: 'deliver', index: 0}, {do: 'deliver', index: 0}, {do: 'sharing'}] as const),
+				...([{do: 'deliver', index: 2}, {do: 'sharing'}] as const),
+			],
+		],
+		[
 			'a source is deleted after it was cut, before the clone is made',
 			{stripes: 1, immutable: false},
 			[request, ...turns(6), {do: 'removeSource'}],
@@ -170,7 +184,7 @@ describe('the model finds', () => {
 			(observed) => {
 				const {waiting: requests, shared} = observed;
 				const cut = shared.find(({life}) => life === 'Cutting' || life === 'Current');
-				if (requests.length > 0 && cut) return {do: 'assign', requests, shared: cut.object, rule: 'GroupCommit'};
+				if (requests.length > 0 && cut) return {do: 'assign', requests, shared: cut.object, rule: 'DeclaredImmutable'};
 				return decide(observed);
 			},
 			/was cut before it was asked for/,

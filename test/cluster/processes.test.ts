@@ -1,5 +1,12 @@
 import {describe, expect, it} from 'vitest';
-import {isCgroupMember, listProcesses, parseEnvironment, parseStartTicks, type Process, splitZeroTerminated} from './processes.ts';
+import {
+	isCgroupMember,
+	listProcesses,
+	parseEnvironment,
+	parseStartTicks,
+	type Process,
+	splitZeroTerminated,
+} from './processes.ts';
 
 const process1 = (cgroups: string): Process => ({pid: 1, argv: ['x'], environment: new Map(), cgroups, startTicks: 0});
 

@@ -38,8 +38,8 @@ import type {CloneRequest} from '../../src/smartclone/requests.ts';
 import {sharedSnapshotName} from '../../src/smartclone/sharing.ts';
 
 export const driver = 'csi.example.com';
-export const createdAt = '2026-01-01T00:00:00Z';
-export const deletedAt = '2026-01-02T00:00:00Z';
+const createdAt = '2026-01-01T00:00:00Z';
+const deletedAt = '2026-01-02T00:00:00Z';
 
 /** What any builder takes besides its own words. */
 export interface Common {

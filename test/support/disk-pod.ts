@@ -6,7 +6,7 @@ import {persistentVolumeClaims, pods} from '../../src/kube/resources.ts';
 import {GiveUp, until} from '../cluster/until.ts';
 
 /** Where a test Pod finds the disk of a claim. */
-export const diskPath = {Filesystem: '/data/disk.img', Block: '/dev/disk'} as const;
+const diskPath = {Filesystem: '/data/disk.img', Block: '/dev/disk'} as const;
 
 export interface DiskPod {
 	readonly namespace: string;
@@ -18,7 +18,7 @@ export interface DiskPod {
 	readonly name?: string;
 }
 
-export function makeDiskPod(
+function makeDiskPod(
 	{namespace, claim, image, script, readOnly = false, name}: DiskPod,
 	volumeMode: 'Filesystem' | 'Block',
 ): Pod {

@@ -155,7 +155,11 @@ export class ModelApiServer {
 			mergePatchStatus: (resource, key, patch, options) =>
 				this.#attempt(() => this.patch(resource, key, patch, options)),
 			delete: (resource, key, options) => this.#attempt(() => this.delete(resource, key, options)),
-			list: unused,
+			list: async (resource, {labelSelector = '', limit} = {}) => {
+				const [label = '', value] = labelSelector.split('=', 2);
+				const items = this.list(resource).filter(({metadata}) => metadata.labels?.[label] === value);
+				return {items: items.slice(0, limit), resourceVersion: String(this.revision)};
+			},
 			update: unused,
 			jsonPatch: unused,
 			apply: unused,

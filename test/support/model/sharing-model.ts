@@ -74,6 +74,8 @@ interface Asked {
 const source = {namespace: 'ns', name: 'golden'};
 const sourceKey = 'ns/golden';
 const mostTurns = 400;
+/** Pacing is a thing of its own, tested with RestoreWindow. */
+const unpaced = () => ({shown: new Set<string>(), restoring: new Set<string>()});
 
 export class SharingModel {
 	readonly server = new ModelApiServer();
@@ -81,7 +83,7 @@ export class SharingModel {
 	readonly #options: ModelOptions;
 	readonly #requests: CloneRequests;
 	#waiting = new WaitingRequests(() => {});
-	#window = new RestoreWindow(() => new Set());
+	#window = new RestoreWindow(unpaced);
 	/** By UID of the DataVolume. */
 	readonly #asked = new Map<string, Asked>();
 	/** Revision since when the source is declared immutable, and not written to. */
@@ -245,7 +247,7 @@ export class SharingModel {
 
 	#forget(): void {
 		this.#waiting = new WaitingRequests(() => {});
-		this.#window = new RestoreWindow(() => new Set());
+		this.#window = new RestoreWindow(unpaced);
 	}
 
 	#dataVolumes(): DataVolume[] {
@@ -380,6 +382,7 @@ export class SharingModel {
 		if (plan.do !== 'nothing') this.trace.push(`  ${metadata.name}: ${plan.do}${why}`);
 		const signal = new AbortController().signal;
 		const wake = () => true;
+		if (plan.do !== 'askForSnapshot') this.#waiting.stop(metadata.uid ?? '');
 		this.server.fault = fault;
 		const context = {api, waiting: this.#waiting, window: this.#window, uid: metadata.uid ?? '', wake, signal};
 		await this.#attempt(() => executeDataVolume(context, plan));

@@ -21,6 +21,10 @@ function matches(node: Node, volume: PersistentVolume | undefined): boolean {
 	);
 }
 
+function isSchedulable({spec}: Node): boolean {
+	return !spec?.unschedulable && !spec?.taints?.some(({effect}) => effect === 'NoSchedule' || effect === 'NoExecute');
+}
+
 export function chooseNode(
 	nodes: readonly Node[],
 	csiNodes: readonly CsiNode[],
@@ -32,9 +36,7 @@ export function chooseNode(
 			.map(({metadata}) => metadata.name),
 	);
 	return nodes
-		.filter(
-			(node) => withDriver.has(node.metadata.name) && !node.spec?.unschedulable && matches(node, wanted.sourceVolume),
-		)
+		.filter((node) => withDriver.has(node.metadata.name) && isSchedulable(node) && matches(node, wanted.sourceVolume))
 		.filter((node) => node.status?.conditions?.some(({type, status}) => type === 'Ready' && status === 'True'))
 		.map(({metadata}) => metadata.name)
 		.toSorted()[0];

@@ -1,0 +1,120 @@
+/** Where blocks cannot be shared, a clone is copied, and says why. */
+import {beforeAll, describe, expect, test} from 'vitest';
+import type {DataVolume} from '../../src/api/datavolume.ts';
+import {annotations} from '../../src/api/names.ts';
+import * as resources from '../../src/kube/resources.ts';
+import {until} from '../cluster/until.ts';
+import {waitForSucceeded} from '../support/data-volumes.ts';
+import {cutsOf} from './journal.ts';
+import {
+	api,
+	claimOf,
+	createDataVolume,
+	digest,
+	handleOf,
+	httpSource,
+	images,
+	immutable,
+	local,
+	makeNamespace,
+	pvcSource,
+	untilEvents,
+	untilNoByproducts,
+	type Wanted,
+} from './world.ts';
+
+let goldens: string;
+let team: string;
+let filesystem: DataVolume;
+let block: DataVolume;
+
+const source = httpSource(images.qcow2.path);
+
+beforeAll(async () => {
+	goldens = await makeNamespace('golden');
+	team = await makeNamespace('team');
+	filesystem = await createDataVolume({namespace: goldens, name: 'filesystem', source, annotations: immutable});
+	block = await createDataVolume({namespace: goldens, name: 'block', source, volumeMode: 'Block'});
+	await waitForSucceeded(api, [filesystem, block]);
+	return async () => {
+		// A copy leaves nothing in the namespace of its source either.
+		await untilNoByproducts(goldens);
+		await untilNoByproducts(team);
+	};
+});
+
+async function expectCopy(wanted: Wanted, reason: string): Promise<DataVolume> {
+	const clone = await createDataVolume(wanted);
+	await waitForSucceeded(api, [clone]);
+	const claim = await claimOf(clone);
+	expect(claim.metadata.annotations).toMatchObject({[annotations.cloneType]: 'copy'});
+	expect(claim.metadata.annotations?.[annotations.cloneFallbackReason]).toMatch(new RegExp(`^${reason}: `));
+	await untilEvents(
+		clone,
+		{type: 'Warning', reason, message: 'Not cloned by snapshot: '},
+		{type: 'Normal', reason: 'CloneSucceeded'},
+	);
+	expect(await digest(clone)).toBe(images.qcow2.rawSha256);
+	return clone;
+}
+
+describe.concurrent('a clone is copied', () => {
+	test('from Filesystem to Block', async () => {
+		await expectCopy(
+			{namespace: team, name: 'to-block', source: pvcSource(filesystem), volumeMode: 'Block'},
+			'IncompatibleVolumeModes',
+		);
+	});
+
+	test('from Block to Filesystem, in the namespace of its source', async () => {
+		await expectCopy(
+			{namespace: goldens, name: 'to-filesystem', source: pvcSource(block), volumeMode: 'Filesystem'},
+			'IncompatibleVolumeModes',
+		);
+	});
+
+	if (local) {
+		const {noSnapshots} = local.storageClasses;
+
+		test('to the class of another driver, in another namespace', async () => {
+			const wanted = {namespace: team, name: 'other-driver', source: pvcSource(filesystem), storageClass: noSnapshots};
+			await expectCopy(wanted, 'IncompatibleProvisioners');
+		});
+
+		test('on storage without snapshots', async () => {
+			const golden = await createDataVolume({namespace: goldens, name: 'plain', source, storageClass: noSnapshots});
+			await waitForSucceeded(api, [golden]);
+			const wanted = {namespace: team, name: 'of-plain', source: pvcSource(golden), storageClass: noSnapshots};
+			await expectCopy(wanted, 'NoVolumeSnapshotClass');
+			expect(await cutsOf(await handleOf(golden))).toBe(0);
+		});
+
+		test('from a VolumeSnapshot to the class of another driver', async () => {
+			const metadata = {namespace: goldens, name: 'mine'};
+			await api.create(resources.volumeSnapshots, {
+				apiVersion: 'snapshot.storage.k8s.io/v1',
+				kind: 'VolumeSnapshot',
+				metadata,
+				spec: {source: {persistentVolumeClaimName: filesystem.metadata.name}},
+			});
+			await until('the snapshot is ready', async () =>
+				(await api.get(resources.volumeSnapshots, metadata)).status?.readyToUse ? true : undefined,
+			);
+			const wanted = {namespace: team, name: 'of-snapshot', source: {snapshot: metadata}, storageClass: noSnapshots};
+			await expectCopy(wanted, 'NoProvisionerMatch');
+			await api.delete(resources.volumeSnapshots, metadata);
+		});
+	}
+});
+
+test('a Block clone of a Block claim is not copied', async () => {
+	const clone = await createDataVolume({
+		namespace: team,
+		name: 'block',
+		source: pvcSource(block),
+		volumeMode: 'Block',
+	});
+	await waitForSucceeded(api, [clone]);
+	expect((await claimOf(clone)).metadata.annotations).toMatchObject({[annotations.cloneType]: 'snapshot'});
+	expect(await digest(clone)).toBe(images.qcow2.rawSha256);
+});
