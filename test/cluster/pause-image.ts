@@ -19,13 +19,13 @@ export async function ensurePauseImage(): Promise<string> {
 	const hash = createHash('sha256').update(source).digest('hex').slice(0, 12);
 	const archive = path.join(cacheDir, `pause-${hash}.oci.tar`);
 	if (await fileExists(archive)) return archive;
-	await ensureGo();
+	const go = await ensureGo();
 	await mkdir(cacheDir, {recursive: true});
 	const work = await mkdtemp(path.join(cacheDir, '.pause-'));
 	try {
 		await withProgress('building the pause image', async () => {
 			const rootDir = path.join(work, 'root');
-			await run('go', ['build', '-trimpath', '-ldflags=-s -w', '-o', path.join(rootDir, 'pause'), '.'], {
+			await run(go, ['build', '-trimpath', '-ldflags=-s -w', '-o', path.join(rootDir, 'pause'), '.'], {
 				cwd: sourceDir,
 				env: {CGO_ENABLED: '0', GOWORK: 'off'},
 			});
