@@ -147,4 +147,6 @@ if (end === 'lost') {
 	process.exitCode = 1;
 }
 await watching;
+for (const controller of [dataVolumes, populate.controller, smartClone.controller]) controller.close();
 await events.close();
+api.close();
