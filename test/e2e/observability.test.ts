@@ -2,7 +2,9 @@
 import {beforeAll, expect, test} from 'vitest';
 import {z} from 'zod';
 import * as resources from '../../src/kube/resources.ts';
+import {until} from '../cluster/until.ts';
 import {waitForSucceeded} from '../support/data-volumes.ts';
+import {testLabel} from './labels.ts';
 import {api, createDataVolume, local, makeNamespace, pvcSource} from './world.ts';
 
 const podAddress = z.object({status: z.object({podIP: z.string()})});
@@ -37,6 +39,17 @@ if (local) {
 	let namespace: string;
 
 	beforeAll(async () => {
+		await until(
+			'what earlier files made is gone, whose end would be counted here',
+			async () => {
+				const left = [
+					...(await api.list(resources.sharedSnapshots)).items,
+					...(await api.list(resources.namespaces, {labelSelector: testLabel})).items,
+				];
+				return left.length === 0 ? true : undefined;
+			},
+			{timeoutMs: 120_000},
+		);
 		namespace = await makeNamespace('metrics');
 	});
 

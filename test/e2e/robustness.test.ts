@@ -168,20 +168,25 @@ describe('clones', () => {
 		const cluster = local && (await ensureLocalCluster());
 		const team = await makeNamespace('orphans');
 		await cluster?.stopDaemon('csi-provisioner-reflink');
-		const clones = await burst(team, 6, storageClass);
-		await until('every clone has a snapshot that is cut', async () => {
-			const shared = (await api.list(resources.sharedSnapshots)).items;
-			const current = shared.filter(({status}) => status?.state === 'Current').map(({metadata}) => metadata.name);
-			const now = await Promise.all(clones.map(({metadata}) => api.get(resources.dataVolumes, metadata)));
-			const isServed = ({metadata, status}: DataVolume) =>
-				status?.phase === 'Succeeded' || current.includes(metadata.annotations?.[annotations.sharedSnapshot] ?? '');
-			return now.every(isServed) ? true : undefined;
-		});
-		await api.delete(resources.dataVolumes, golden.metadata);
-		await until('the golden claim is gone', async () =>
-			(await api.find(resources.persistentVolumeClaims, golden.metadata)) ? undefined : true,
-		);
-		await cluster?.startDaemon('csi-provisioner-reflink');
+		let clones: readonly DataVolume[];
+		try {
+			clones = await burst(team, 6, storageClass);
+			await until('every clone has a snapshot that is cut', async () => {
+				const shared = (await api.list(resources.sharedSnapshots)).items;
+				const current = shared.filter(({status}) => status?.state === 'Current').map(({metadata}) => metadata.name);
+				const now = await Promise.all(clones.map(({metadata}) => api.get(resources.dataVolumes, metadata)));
+				const isServed = ({metadata, status}: DataVolume) =>
+					status?.phase === 'Succeeded' || current.includes(metadata.annotations?.[annotations.sharedSnapshot] ?? '');
+				if (now.every(isServed)) return true;
+				throw new Error(JSON.stringify({shared, now: now.map(({metadata, status}) => ({metadata, status}))}));
+			});
+			await api.delete(resources.dataVolumes, golden.metadata);
+			await until('the golden claim is gone', async () =>
+				(await api.find(resources.persistentVolumeClaims, golden.metadata)) ? undefined : true,
+			);
+		} finally {
+			await cluster?.startDaemon('csi-provisioner-reflink');
+		}
 		await waitForSucceeded(api, clones, 120_000);
 		await untilNothingSharedOf(namespace);
 		expect(await digest(clones.at(-1) ?? golden)).toBe(images.qcow2.rawSha256);
