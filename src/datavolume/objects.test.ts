@@ -40,6 +40,12 @@ describe('makeClaim', () => {
 		});
 	});
 
+	test('does not take over where to clone from: what the user may not say, the controller must not say for him', () => {
+		const sly = {[annotations.dataSourceNamespace]: 'golden'};
+		const claimed = makeClaim({...of, metadata: {...of.metadata, annotations: sly}}, {spec});
+		expect(claimed.metadata.annotations).not.toHaveProperty([annotations.dataSourceNamespace]);
+	});
+
 	test('tells the alert of a full file system that it is meant to be, on a file system only', () => {
 		expect(made.metadata.labels).toHaveProperty([labels.fillingUpAlert], 'disabled');
 		const block = makeClaim(of, {spec: {...spec, volumeMode: 'Block'}});

@@ -37,6 +37,8 @@ const notForClaims: readonly string[] = [
 	'kubectl.kubernetes.io/last-applied-configuration',
 	annotations.sharedSnapshot,
 	annotations.reuseRule,
+	// Admission asks the author of a claim whether he may clone from there. Of ours the author is the controller, who may.
+	annotations.dataSourceNamespace,
 	'cdi.kubevirt.io/storage.populatedFor',
 ];
 

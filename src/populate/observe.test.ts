@@ -79,15 +79,27 @@ describe('observe', () => {
 	const stray = claim({name: 'prime-old-uid', ...madeFor(claim({name: 'target', uid: 'old-uid'}))});
 
 	test('an import: what was made for this very claim, and what was made for its predecessor', () => {
-		const worker = pod({name: 'worker', ...madeFor(target)});
+		const worker = pod({name: 'importer-prime-target-uid', ...madeFor(target)});
 		const observed = observe(
 			'ns/target',
 			cachesOf(target, prime, stray, worker, importSource(), storageClass(), csiDriver()),
 		);
 		expect(observed).toMatchObject({order: {kind: 'import'}, targetIsCsi: true});
 		expect(observed.prime?.metadata.name).toBe('prime-target-uid');
-		expect(observed.worker?.metadata.name).toBe('worker');
+		expect(observed.worker?.metadata.name).toBe('importer-prime-target-uid');
 		expect(observed.orphans.claims.map(({metadata}) => metadata.name)).toEqual(['prime-old-uid']);
+	});
+
+	test('labels alone make nothing ours: what somebody else put under our names elsewhere is not believed', () => {
+		const elsewhere = {...madeFor(target), namespace: 'evil'};
+		const forged = [
+			claim({name: 'prime-target-uid', ...elsewhere}),
+			pod({name: 'importer-prime-target-uid', ...elsewhere}),
+			pod({name: 'another', ...madeFor(target)}),
+		];
+		const observed = observe('ns/target', cachesOf(target, ...forged, importSource()));
+		expect(observed.prime).toBeUndefined();
+		expect(observed.worker).toBeUndefined();
 	});
 
 	test.each<[string, KubeObject[]]>([

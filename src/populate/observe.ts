@@ -1,6 +1,14 @@
 /** Everything that filling one claim depends on, read from the caches into one value. */
 import type {PersistentVolume, PersistentVolumeClaim, Pod, StorageClass} from '../api/kubernetes.ts';
-import {annotations, cdiGroup, copySourceClaimName, labels, targetNameAnnotation} from '../api/names.ts';
+import {
+	annotations,
+	cdiGroup,
+	copierPodName,
+	copySourceClaimName,
+	importerPodName,
+	labels,
+	targetNameAnnotation,
+} from '../api/names.ts';
 import type {VolumeCloneSource, VolumeImportSource} from '../api/populator.ts';
 import type {VolumeSnapshot, VolumeSnapshotContent} from '../api/snapshot.ts';
 import type {Caches} from '../kube/caches.ts';
@@ -196,7 +204,13 @@ export function observe(key: string, caches: Caches): Observed {
 	const isOurs = (object: PersistentVolumeClaim | Pod) =>
 		uid !== undefined && object.metadata.labels?.[labels.targetUid] === uid;
 	const primeName = target && uid ? primeNameOf(target, order?.kind === 'import' ? 'import' : 'clone') : undefined;
-	const prime = made.find((claim) => isOurs(claim) && claim.metadata.name === primeName);
+	// Labels are anybody's to write, in any namespace; what is in the right one under the right name was made by us, or by
+	// somebody who could have written to the claim anyway.
+	const primeNamespace = target && primeNamespaceOf(target);
+	const prime = made.find(
+		(claim) => isOurs(claim) && claim.metadata.name === primeName && claim.metadata.namespace === primeNamespace,
+	);
+	const workerName = order?.kind === 'import' ? importerPodName(uid ?? '') : copierPodName(uid ?? '');
 	const primeVolume = prime?.spec.volumeName
 		? caches.store(resources.persistentVolumes).get(undefined, prime.spec.volumeName)
 		: undefined;
@@ -220,7 +234,9 @@ export function observe(key: string, caches: Caches): Observed {
 		prime,
 		primeVolume,
 		made: made.filter(isOurs),
-		worker: pods.find(isOurs),
+		worker: pods.find(
+			(pod) => isOurs(pod) && pod.metadata.name === workerName && pod.metadata.namespace === primeNamespace,
+		),
 		orphans: {pods: pods.filter((pod) => !isOurs(pod)), claims: made.filter((claim) => !isOurs(claim))},
 	};
 }
