@@ -3,6 +3,7 @@ import {once} from 'node:events';
 import {closeSync, openSync} from 'node:fs';
 import {mkdir, readFile} from 'node:fs/promises';
 import path from 'node:path';
+import {setTimeout as sleep} from 'node:timers/promises';
 import type {Daemon} from './daemon.ts';
 import type {Layout} from './layout.ts';
 import {insideNetwork} from './network.ts';
@@ -80,13 +81,27 @@ async function startDaemon(layout: Layout, daemon: Daemon): Promise<void> {
 	child.unref();
 }
 
-/** Throws with the end of its log when one of the daemons does not run (any more). */
+/**
+ * Throws with the end of its log when one of the daemons does not run (any more). A process in the middle of fork and exec
+ * shows no environment for a moment, so it is believed only when several looks in a row do not find it.
+ */
 export async function assertRunning(layout: Layout, names: readonly string[]): Promise<void> {
-	const running = await findDaemons(layout);
-	const ended = names.find((name) => !running.has(name));
+	let ended = await findEnded(layout, names);
+	for (let look = 1; look < looks && ended !== undefined; look++) {
+		await sleep(betweenLooksMs);
+		ended = await findEnded(layout, names);
+	}
 	if (ended === undefined) return;
 	const log = await readFile(logFile(layout, ended), 'utf8').catch(() => '');
 	throw new GiveUp(`${ended} does not run, see ${logFile(layout, ended)}: ${log.trim().slice(-1000)}`);
+}
+
+const looks = 5;
+const betweenLooksMs = 200;
+
+async function findEnded(layout: Layout, names: readonly string[]): Promise<string | undefined> {
+	const running = await findDaemons(layout);
+	return names.find((name) => !running.has(name));
 }
 
 /** Asks a process to end, then makes it end. */
