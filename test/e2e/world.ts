@@ -187,7 +187,7 @@ export async function untilEvents(dataVolume: Named, ...wanted: readonly Partial
 }
 
 /** Everything that is made on the way to a disk, in one namespace: what is not a DataVolume or its claim. */
-export async function byproductsIn(namespace: string): Promise<string[]> {
+async function byproductsIn(namespace: string): Promise<string[]> {
 	const kinds = [
 		resources.volumeImportSources,
 		resources.volumeCloneSources,

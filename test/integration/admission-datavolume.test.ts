@@ -24,9 +24,7 @@ const apiGroup = 'snapshot.storage.k8s.io';
 const dataSource = {apiGroup, kind: 'VolumeSnapshot', name: 'snapshot'};
 
 function dataVolume(name: string, spec: object): DataVolume {
-	const object = {apiVersion: 'cdi.kubevirt.io/v1beta1', kind: 'DataVolume', metadata: {namespace, name}, spec};
-	// oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the tests are about what the type does not allow
-	return object as DataVolume;
+	return {apiVersion: 'cdi.kubevirt.io/v1beta1', kind: 'DataVolume', metadata: {namespace, name}, spec};
 }
 
 test.each<[string, object]>([
