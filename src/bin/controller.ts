@@ -104,6 +104,7 @@ const populate = makePopulate({
 	caches,
 	events,
 	log,
+	clock: systemClock,
 	settings: {
 		image: config['worker-image'],
 		filesystemOverhead,

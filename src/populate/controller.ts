@@ -8,8 +8,9 @@ import type {KubeApi} from '../kube/client.ts';
 import {Controller, type ReconcileResult, type Round, watch} from '../kube/controller.ts';
 import type {EventRecorder} from '../kube/events.ts';
 import * as resources from '../kube/resources.ts';
+import type {Clock} from '../process/clock.ts';
 import type {Logger} from '../process/log.ts';
-import {decide} from './decide.ts';
+import {decide, workerRetryMs} from './decide.ts';
 import {eventOf} from './events.ts';
 import {execute} from './execute.ts';
 import {volumesMovedTotal, workersStartedTotal} from './metrics.ts';
@@ -35,6 +36,7 @@ export interface PopulateOptions {
 	readonly caches: Caches;
 	readonly events: EventRecorder;
 	readonly log: Logger;
+	readonly clock: Clock;
 	readonly settings: WorkerSettings;
 }
 
@@ -46,7 +48,7 @@ export interface Populate {
 
 const keyOf = ({metadata}: PersistentVolumeClaim) => `${metadata.namespace}/${metadata.name}`;
 
-export function makePopulate({api, caches, events, log, settings}: PopulateOptions): Populate {
+export function makePopulate({api, caches, events, log, clock, settings}: PopulateOptions): Populate {
 	caches.addIndex(resources.persistentVolumeClaims, claimsByTarget);
 	caches.addIndex(resources.persistentVolumeClaims, claimsBySource);
 	caches.addIndex(resources.pods, podsByTarget);
@@ -64,14 +66,14 @@ export function makePopulate({api, caches, events, log, settings}: PopulateOptio
 			.flatMap((source) => ofSource('VolumeCloneSource', source.metadata));
 
 	async function reconcile(key: string, round: Round): Promise<ReconcileResult> {
-		const observed = observe(key, caches);
+		const observed = observe(key, caches, clock.now());
 		const plan = decide(observed, settings);
 		if (plan.do === 'nothing') return 'done';
 		const event = eventOf(plan);
 		if (event && observed.target) events.record(observed.target, event);
 		if (plan.do === 'wait' || plan.do === 'giveUp') {
 			round.log.debug({plan: plan.do, reason: plan.do === 'wait' ? plan.reason : plan.failure}, 'population waits');
-			return {recheckAfterMs: safetyNetMs};
+			return {recheckAfterMs: plan.do === 'wait' && plan.reason === 'WorkerFailed' ? workerRetryMs : safetyNetMs};
 		}
 		round.log.info({plan: plan.do}, 'population step');
 		await execute(api, plan, round.signal);
@@ -117,7 +119,7 @@ export function makePopulate({api, caches, events, log, settings}: PopulateOptio
 	});
 
 	function populationOf(claim: PersistentVolumeClaim): Population {
-		const observed = observe(keyOf(claim), caches);
+		const observed = observe(keyOf(claim), caches, clock.now());
 		return describe(observed, decide(observed, settings));
 	}
 	return {controller, populationOf};

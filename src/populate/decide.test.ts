@@ -69,6 +69,7 @@ const otherDriver = {content: snapshotContent({driver: 'other'})};
 function world(given: Partial<Observed> = {}): Observed {
 	return {
 		key: 'ns/target',
+		nowMs: Date.parse('2026-01-01T01:00:00Z'),
 		target: target(),
 		order: importOrder,
 		storageClass: storageClass(),
@@ -151,6 +152,9 @@ describe('an import that does not go well', () => {
 		['that said something else', worker({phase: 'Succeeded', said: 'bye'})],
 	])('a Pod %s is deleted, and made anew when it is gone', (_, ended) => {
 		expect(planOf({prime: bound, worker: ended})).toMatchObject({do: 'deletePod', why: 'Failed'});
+		// Not as fast as a node can refuse it.
+		const nowMs = Date.parse(ended.metadata.creationTimestamp ?? '') + 1000;
+		expect(planOf({prime: bound, worker: ended, nowMs})).toMatchObject({do: 'wait', reason: 'WorkerFailed'});
 		expect(planOf({prime: bound})).toMatchObject({do: 'createWorker'});
 	});
 

@@ -35,6 +35,8 @@ export type WaitReason =
 	| 'WorkerStarting'
 	| 'WorkerRunning'
 	| 'WorkerLeaving'
+	/** The Pod ended without a word of its own, and is made anew a little later. */
+	| 'WorkerFailed'
 	| 'Growing'
 	| 'Binding';
 
@@ -215,7 +217,20 @@ export function workerEnd(
 	};
 }
 
-function tendWorker(worker: Pod, prime: PersistentVolumeClaim): PopulatePlan {
+/** A Pod that a node refuses at once would otherwise be deleted and made again as fast as the API server allows. */
+export const workerRetryMs = 10_000;
+
+function replaceWorker(worker: Pod, nowMs: number): PopulatePlan {
+	const ageMs = nowMs - Date.parse(worker.metadata.creationTimestamp ?? '');
+	if (ageMs >= workerRetryMs) return {do: 'deletePod', pod: worker, why: 'Failed'};
+	const {reason, message} = worker.status ?? {};
+	return wait(
+		'WorkerFailed',
+		`Pod ${worker.metadata.name} ended without success${reason ? ` (${reason}: ${message})` : ''} and is made anew`,
+	);
+}
+
+function tendWorker(worker: Pod, prime: PersistentVolumeClaim, nowMs: number): PopulatePlan {
 	if (worker.metadata.deletionTimestamp) return wait('WorkerLeaving', `Pod ${worker.metadata.name} is being deleted`);
 	switch (worker.status?.phase) {
 		case 'Succeeded': {
@@ -223,11 +238,11 @@ function tendWorker(worker: Pod, prime: PersistentVolumeClaim): PopulatePlan {
 			if (result?.outcome === 'succeeded') return {do: 'recordPopulated', prime};
 			if (result?.outcome === 'failed') return {do: 'giveUp', failure: result.reason, message: result.message};
 			// Exit code 0 without a word of its own: not a worker of ours, or its message was lost. Do it again.
-			return {do: 'deletePod', pod: worker, why: 'Failed'};
+			return replaceWorker(worker, nowMs);
 		}
 		case 'Failed':
-			// Evicted, or its node is gone: the kubelet does not start it again.
-			return {do: 'deletePod', pod: worker, why: 'Failed'};
+			// Evicted, refused, or its node is gone: the kubelet does not start it again.
+			return replaceWorker(worker, nowMs);
 		case 'Running':
 			return wait('WorkerRunning', `Pod ${worker.metadata.name} is running`);
 		default:
@@ -238,7 +253,7 @@ function tendWorker(worker: Pod, prime: PersistentVolumeClaim): PopulatePlan {
 function fill(observed: Observed, target: PersistentVolumeClaim, order: Order, settings: WorkerSettings): PopulatePlan {
 	const {prime, worker} = observed;
 	if (!prime) return {do: 'nothing'};
-	if (worker) return tendWorker(worker, prime);
+	if (worker) return tendWorker(worker, prime, observed.nowMs);
 	return createWorker(observed, target, order, settings);
 }
 

@@ -83,6 +83,7 @@ describe('observe', () => {
 		const observed = observe(
 			'ns/target',
 			cachesOf(target, prime, stray, worker, importSource(), storageClass(), csiDriver()),
+			0,
 		);
 		expect(observed).toMatchObject({order: {kind: 'import'}, targetIsCsi: true});
 		expect(observed.prime?.metadata.name).toBe('prime-target-uid');
@@ -97,7 +98,7 @@ describe('observe', () => {
 			pod({name: 'importer-prime-target-uid', ...elsewhere}),
 			pod({name: 'another', ...madeFor(target)}),
 		];
-		const observed = observe('ns/target', cachesOf(target, ...forged, importSource()));
+		const observed = observe('ns/target', cachesOf(target, ...forged, importSource()), 0);
 		expect(observed.prime).toBeUndefined();
 		expect(observed.worker).toBeUndefined();
 	});
@@ -106,7 +107,7 @@ describe('observe', () => {
 		['is gone', []],
 		['is being deleted', [claim({...target.metadata, name: 'target', deleting: true})]],
 	])('everything is an orphan where the claim %s', (_, there) => {
-		const observed = observe('ns/target', cachesOf(prime, ...there));
+		const observed = observe('ns/target', cachesOf(prime, ...there), 0);
 		expect(observed.orphans.claims).toHaveLength(1);
 		expect(observed.prime).toBeUndefined();
 	});
@@ -119,6 +120,7 @@ describe('observe', () => {
 			observe(
 				'ns/target',
 				cachesOf(wanted, source, of, snapshotContent({of: {...of, metadata: {...of.metadata, uid}}})),
+				0,
 			).order;
 		expect(order('snapshot-uid')).toMatchObject({kind: 'cloneSnapshot', content: {kind: 'VolumeSnapshotContent'}});
 		expect(order('forged')).toMatchObject({kind: 'cloneSnapshot', content: undefined});

@@ -46,6 +46,8 @@ export type Order = ImportOrder | ClaimCloneOrder | SnapshotCloneOrder | {readon
 
 export interface Observed {
 	readonly key: string;
+	/** Milliseconds since 1970. */
+	readonly nowMs: number;
 	readonly target: PersistentVolumeClaim | undefined;
 	/** What the target asks for; undefined where it does not ask us. */
 	readonly order: Order | undefined;
@@ -193,7 +195,7 @@ export function primeNamespaceOf(target: PersistentVolumeClaim): string {
 	return sourceRefOf(target)?.namespace ?? target.metadata.namespace ?? '';
 }
 
-export function observe(key: string, caches: Caches): Observed {
+export function observe(key: string, caches: Caches, nowMs: number): Observed {
 	const [namespace = '', name = ''] = key.split('/', 2);
 	const claims = caches.store(resources.persistentVolumeClaims);
 	const target = claims.get(namespace, name);
@@ -218,6 +220,7 @@ export function observe(key: string, caches: Caches): Observed {
 	const storageClass = className ? caches.store(resources.storageClasses).get(undefined, className) : undefined;
 	return {
 		key,
+		nowMs,
 		target,
 		order,
 		storageClass,

@@ -63,6 +63,7 @@ const waitStages: Readonly<Record<WaitReason, PopulationStage>> = {
 	WorkerStarting: 'scheduled',
 	WorkerRunning: 'running',
 	WorkerLeaving: 'moving',
+	WorkerFailed: 'running',
 	Growing: 'moving',
 	Binding: 'moving',
 };
