@@ -1,5 +1,5 @@
 /** Turns DataVolumes into claims and reports how they get on. Key: `namespace/name`. */
-import type {DataVolume} from '../api/datavolume.ts';
+import type {DataVolume, DataVolumeStatus} from '../api/datavolume.ts';
 import type {PersistentVolumeClaim} from '../api/kubernetes.ts';
 import {annotations} from '../api/names.ts';
 import type {VolumeSnapshot} from '../api/snapshot.ts';
@@ -85,6 +85,15 @@ export function makeDataVolumeController(options: DataVolumeOptions): Controller
 		now: () => clock.now(),
 	};
 
+	/** Counted already; a round before the cache shows the end would count it again. Only the leader comes here. */
+	const ended = new Set<string>();
+	function countEnd(dataVolume: DataVolume, {phase}: DataVolumeStatus): void {
+		const {uid = ''} = dataVolume.metadata;
+		if (phase !== 'Succeeded' || dataVolume.status?.phase === 'Succeeded' || ended.has(uid)) return;
+		ended.add(uid);
+		observeDuration(dataVolume, clock.now());
+	}
+
 	async function report(
 		observed: Observed,
 		plan: DataVolumePlan,
@@ -97,6 +106,7 @@ export function makeDataVolumeController(options: DataVolumeOptions): Controller
 		if (!(await writeStatus(api, resources.dataVolumes, dataVolume, status, signal))) return;
 		// Told after it is written: a round that fails before says it again, and nobody hears it twice.
 		for (const event of transitionEvents(observed, status)) events.record(dataVolume, event);
+		countEnd(dataVolume, status);
 	}
 
 	async function reconcile(key: string, round: Round): Promise<ReconcileResult> {
@@ -183,14 +193,8 @@ export function makeDataVolumeController(options: DataVolumeOptions): Controller
 	});
 	caches.onChange(resources.dataVolumes, (change) => {
 		dataVolumesPending.set(dataVolumes.size === 0 ? 0 : countPending(dataVolumes.list()));
-		// On the watch and not where it is written: a round before the cache shows the write would count it again.
-		if (
-			change.type === 'update' &&
-			change.object.status?.phase === 'Succeeded' &&
-			change.old.status?.phase !== 'Succeeded'
-		) {
-			observeDuration(change.object, clock.now());
-		}
+		if (change.object.status?.phase === 'Succeeded' || change.type === 'delete')
+			ended.delete(change.object.metadata.uid ?? '');
 		if (change.type !== 'delete') return;
 		const {uid = ''} = change.object.metadata;
 		waiting.withdraw(uid);
