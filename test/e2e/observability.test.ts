@@ -5,7 +5,7 @@ import * as resources from '../../src/kube/resources.ts';
 import {until} from '../cluster/until.ts';
 import {waitForSucceeded} from '../support/data-volumes.ts';
 import {testLabel} from './labels.ts';
-import {api, createDataVolume, local, makeNamespace, pvcSource} from './world.ts';
+import {api, createDataVolume, local, makeNamespace, pvcSource, sweptMs} from './world.ts';
 
 const podAddress = z.object({status: z.object({podIP: z.string()})});
 
@@ -48,7 +48,7 @@ if (local) {
 				];
 				return left.length === 0 ? true : undefined;
 			},
-			{timeoutMs: 120_000},
+			{timeoutMs: sweptMs},
 		);
 		namespace = await makeNamespace('metrics');
 	});

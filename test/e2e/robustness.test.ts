@@ -26,6 +26,7 @@ import {
 	makeStorageClass,
 	pvcSource,
 	untilNoByproducts,
+	sweptMs,
 } from './world.ts';
 
 /** Slow enough to be in the middle of it for many seconds. */
@@ -137,10 +138,13 @@ describe('clones', () => {
 			await untilNothingSharedOf(namespace);
 			if (!local) return;
 			const handle = await handleOf(golden);
-			await until('the storage has no snapshot of it', async () =>
-				(await storedSnapshotsOf(handle)).length === 0 ? true : undefined,
+			await until(
+				'the storage has no snapshot of it',
+				async () => ((await storedSnapshotsOf(handle)).length === 0 ? true : undefined),
+				{timeoutMs: sweptMs},
 			);
 		},
+		2 * sweptMs,
 	);
 
 	test('all are made, of at most two snapshots, when every controller is killed in the middle', async () => {

@@ -46,8 +46,9 @@ declare module 'vitest' {
 	}
 }
 
-const goneMs = 180_000;
-const auditMs = 90_000;
+/** See `sweptMs` in world.ts. */
+const goneMs = 360_000;
+const auditMs = 360_000;
 /** vitest ends the process after its own `teardownTimeout`, whatever is going on. */
 const teardownMs = goneMs + auditMs + 30_000;
 
