@@ -1,6 +1,5 @@
 /** A plan as API calls. Answers that a person must hear of are outcomes, the others are thrown and tried again. */
 import {annotations, fieldManager} from '../api/names.ts';
-import type {PersistentVolumeClaim} from '../api/kubernetes.ts';
 import type {KubeApi} from '../kube/client.ts';
 import {createOnce} from '../kube/create-once.ts';
 import {deleteExactly} from '../kube/delete-exactly.ts';
@@ -22,9 +21,13 @@ export interface ExecuteContext {
 	readonly signal: AbortSignal;
 }
 
-async function createClaim({api, signal}: ExecuteContext, claim: PersistentVolumeClaim): Promise<Outcome> {
+type ClaimPlan = Extract<DataVolumePlan, {do: 'createClaim' | 'restoreClaim'}>;
+
+async function createClaim({api, signal}: ExecuteContext, plan: ClaimPlan): Promise<Outcome> {
 	try {
-		await createOnce(api, resources.persistentVolumeClaims, claim, signal);
+		const isNew = await createOnce(api, resources.persistentVolumeClaims, plan.claim, signal);
+		// A round before the cache shows the claim meets it again, and is no other clone.
+		if (isNew) countClone(plan);
 		return {};
 	} catch (error) {
 		if (isExceededQuota(error)) return {quota: error.statusMessage};
@@ -33,10 +36,10 @@ async function createClaim({api, signal}: ExecuteContext, claim: PersistentVolum
 	}
 }
 
-function countClone(plan: Extract<DataVolumePlan, {do: 'createClaim' | 'restoreClaim'}>): void {
-	if (!plan.decision) return;
-	clonesTotal.inc({way: plan.decision.way});
-	for (const {code} of plan.decision.declined) clonesDeclinedTotal.inc({code});
+function countClone({decision}: ClaimPlan): void {
+	if (!decision) return;
+	clonesTotal.inc({way: decision.way});
+	for (const {code} of decision.declined) clonesDeclinedTotal.inc({code});
 }
 
 export async function execute(context: ExecuteContext, plan: DataVolumePlan): Promise<Outcome> {
@@ -55,16 +58,12 @@ export async function execute(context: ExecuteContext, plan: DataVolumePlan): Pr
 		case 'createCloneSource':
 			await createOnce(api, resources.volumeCloneSources, plan.source, signal);
 			return {};
-		case 'createClaim': {
-			const outcome = await createClaim(context, plan.claim);
-			if (!outcome.quota && !outcome.invalid) countClone(plan);
-			return outcome;
-		}
+		case 'createClaim':
+			return createClaim(context, plan);
 		case 'restoreClaim': {
 			if (!window.take(plan.snapshotName, uid, plan.window, wake)) return {paced: true};
-			const outcome = await createClaim(context, plan.claim);
+			const outcome = await createClaim(context, plan);
 			if (outcome.quota || outcome.invalid) window.forget(uid);
-			else countClone(plan);
 			return outcome;
 		}
 		case 'abandonClaim':

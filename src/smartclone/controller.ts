@@ -17,6 +17,7 @@ import {aliasKey, decide, type SharingPlan} from './decide.ts';
 import {eventOf} from './events.ts';
 import {execute} from './execute.ts';
 import {contentByShared, observe, sharedBySource, sharedByUid, snapshotByShared} from './observe.ts';
+import {retirementsTotal} from './metrics.ts';
 import {RefusedAliases} from './refused-aliases.ts';
 import {type CloneRequests, sourceKey, WaitingRequests} from './requests.ts';
 import {statusOf} from './status.ts';
@@ -68,6 +69,22 @@ export function makeSmartClone({api, caches, events, log, requests}: SmartCloneO
 		}
 	}
 
+	/** Told already; a round before the cache shows the end of one would tell it again. */
+	const retired = new Set<string>();
+	function tell(plan: Exclude<SharingPlan, {do: 'nothing'}>): void {
+		const {uid = ''} = plan.shared.metadata;
+		if (plan.do === 'retire') {
+			if (retired.has(uid)) return;
+			retired.add(uid);
+			retirementsTotal.inc({reason: plan.reason});
+		}
+		const event = eventOf(plan);
+		if (event) events.record(plan.shared, event);
+	}
+	caches.onChange(resources.sharedSnapshots, ({type, object}) => {
+		if (type === 'delete') retired.delete(object.metadata.uid ?? '');
+	});
+
 	async function reconcile(key: string, round: Round): Promise<ReconcileResult> {
 		const {signal} = round;
 		const observed = observe(key, caches, requests, waiting, refused.current());
@@ -76,8 +93,7 @@ export function makeSmartClone({api, caches, events, log, requests}: SmartCloneO
 			round.log.info({plan: plan.do, shared: plan.shared.metadata.name}, 'sharing step');
 			if (await isRefusedAlias(plan, () => execute({api, requests, waiting, signal}, plan)))
 				return {recheckAfterMs: nextStepMs};
-			const event = eventOf(plan);
-			if (event) events.record(plan.shared, event);
+			tell(plan);
 		}
 		for (const shared of observed.shared) {
 			await writeStatus(api, resources.sharedSnapshots, shared.object, statusOf(observed, shared), signal);

@@ -10,7 +10,7 @@ import {isNotFound} from '../kube/errors.ts';
 import * as resources from '../kube/resources.ts';
 import type {Resource} from '../kube/resources.ts';
 import type {SharingPlan} from './decide.ts';
-import {assignmentsTotal, cutsTotal, retirementsTotal} from './metrics.ts';
+import {assignmentsTotal, cutsTotal} from './metrics.ts';
 import type {CloneRequests, WaitingRequests} from './requests.ts';
 
 const assignmentsAtOnce = 8;
@@ -108,7 +108,6 @@ export async function execute(context: ExecuteContext, plan: SharingPlan): Promi
 			return;
 		case 'retire':
 			await deleteExactly(api, resources.sharedSnapshots, plan.shared, signal);
-			retirementsTotal.inc({reason: plan.reason});
 			return;
 		case 'release':
 			if (await hasAnything(context, plan.shared)) return;
