@@ -85,7 +85,7 @@ export function makeDataVolumeController(options: DataVolumeOptions): Controller
 		now: () => clock.now(),
 	};
 
-	/** Counted already; a round before the cache shows the end would count it again. Only the leader comes here. */
+	/** Counted already: a round that began before the cache showed the end would count it again. Only the leader comes here. */
 	const ended = new Set<string>();
 	function countEnd(dataVolume: DataVolume, {phase}: DataVolumeStatus): void {
 		const {uid = ''} = dataVolume.metadata;
@@ -193,10 +193,9 @@ export function makeDataVolumeController(options: DataVolumeOptions): Controller
 	});
 	caches.onChange(resources.dataVolumes, (change) => {
 		dataVolumesPending.set(dataVolumes.size === 0 ? 0 : countPending(dataVolumes.list()));
-		if (change.object.status?.phase === 'Succeeded' || change.type === 'delete')
-			ended.delete(change.object.metadata.uid ?? '');
 		if (change.type !== 'delete') return;
 		const {uid = ''} = change.object.metadata;
+		ended.delete(uid);
 		waiting.withdraw(uid);
 		window.forget(uid);
 		if (change.object.spec.source?.pvc) options.wakeSharing(change.object.spec.source.pvc);
