@@ -217,7 +217,8 @@ describe('bad input is refused in words, and leaves nothing', () => {
 			'--object',
 			'secret,id=s,data=abc',
 			'-o',
-			'encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10',
+			// Not luks: making its key measures the CPU's time, which fails now and then on a virtual machine.
+			'encrypt.format=aes,encrypt.key-secret=s',
 			encrypted,
 			'1M',
 		);
