@@ -59,6 +59,10 @@ export function sameQuantity(a: string | undefined, b: string | undefined): bool
 	return parseQuantity(a) === parseQuantity(b);
 }
 
+export function largest(a: bigint, b: bigint): bigint {
+	return a > b ? a : b;
+}
+
 export function roundUp(bytes: bigint, unit: bigint): bigint {
 	return ((bytes + unit - 1n) / unit) * unit;
 }

@@ -7,6 +7,7 @@ import type {Caches} from '../kube/caches.ts';
 import type {KubeApi} from '../kube/client.ts';
 import {Controller, type ReconcileResult, type Round, watch} from '../kube/controller.ts';
 import type {EventRecorder} from '../kube/events.ts';
+import {keyOf} from '../kube/object-key.ts';
 import * as resources from '../kube/resources.ts';
 import type {Index} from '../kube/store.ts';
 import {writeStatus} from '../kube/write-status.ts';
@@ -233,10 +234,6 @@ function next(plan: DataVolumePlan, outcome: Outcome): ReconcileResult {
 function split(key: string): [string, string] {
 	const [namespace = '', name = ''] = key.split('/', 2);
 	return [namespace, name];
-}
-
-function keyOf({metadata}: {readonly metadata: {readonly namespace?: string; readonly name: string}}): string {
-	return `${metadata.namespace}/${metadata.name}`;
 }
 
 function countPending(list: readonly DataVolume[]): number {

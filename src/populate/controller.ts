@@ -7,6 +7,7 @@ import type {Caches} from '../kube/caches.ts';
 import type {KubeApi} from '../kube/client.ts';
 import {Controller, type ReconcileResult, type Round, watch} from '../kube/controller.ts';
 import type {EventRecorder} from '../kube/events.ts';
+import {keyOf} from '../kube/object-key.ts';
 import * as resources from '../kube/resources.ts';
 import type {Clock} from '../process/clock.ts';
 import type {Logger} from '../process/log.ts';
@@ -45,8 +46,6 @@ export interface Populate {
 	/** How far the filling of this claim is, as the caches show it. No I/O. */
 	readonly populationOf: (claim: PersistentVolumeClaim) => Population;
 }
-
-const keyOf = ({metadata}: PersistentVolumeClaim) => `${metadata.namespace}/${metadata.name}`;
 
 export function makePopulate({api, caches, events, log, clock, settings}: PopulateOptions): Populate {
 	caches.addIndex(resources.persistentVolumeClaims, claimsByTarget);

@@ -7,7 +7,7 @@
  */
 import type {PersistentVolume, PersistentVolumeClaim, Pod, StorageClass} from '../api/kubernetes.ts';
 import {annotations} from '../api/names.ts';
-import {formatQuantity, parseQuantity, usableOnFilesystem} from '../api/quantity.ts';
+import {formatQuantity, largest, parseQuantity, usableOnFilesystem} from '../api/quantity.ts';
 import {parseTerminationMessage, type WorkerFailure, type WorkerResult} from '../api/worker-contract.ts';
 import {driverPolicy} from '../smartclone/driver-policy.ts';
 import {
@@ -141,8 +141,6 @@ function snapshotProblem({source, snapshot, content}: SnapshotCloneOrder): Popul
 		return wait('SnapshotNotReady', `The source snapshot ${name} is not ready to use`);
 	return undefined;
 }
-
-const largest = (a: bigint, b: bigint) => (a > b ? a : b);
 
 function createPrime(observed: Observed, target: PersistentVolumeClaim, order: Order): PopulatePlan {
 	const base = {

@@ -66,7 +66,7 @@ const byShared = {
 export const snapshotByShared: Index<VolumeSnapshot> = byShared;
 export const contentByShared: Index<VolumeSnapshotContent> = byShared;
 
-function stripesOf(caches: Caches, shared: SharedSnapshot): Stripe[] {
+export function stripesOf(caches: Caches, shared: SharedSnapshot): Stripe[] {
 	const uid = shared.metadata.uid ?? '';
 	return Array.from({length: shared.spec.stripes}, (_, stripe) => {
 		const snapshot = caches.store(resources.volumeSnapshots).get(shared.spec.source.namespace, stripeName(uid, stripe));
@@ -108,7 +108,7 @@ export function observeAlias(caches: Caches, shared: SharedSnapshot, place: Alia
 	return {place, snapshot, madeContent, content: bound ? madeContent : undefined};
 }
 
-export function observeShared(caches: Caches, shared: SharedSnapshot): Omit<ObservedShared, 'requests'> {
+function observeShared(caches: Caches, shared: SharedSnapshot): Omit<ObservedShared, 'requests'> {
 	const stripes = stripesOf(caches, shared);
 	return {object: shared, life: lifeOf(shared, stripes), stripes, aliases: aliasesOf(caches, shared)};
 }

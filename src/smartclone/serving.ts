@@ -2,10 +2,10 @@
  * What a shared snapshot can do for one request right now: the answer the layer above builds a claim from. Pure reading.
  */
 import {stripeName} from '../api/names.ts';
-import {parseQuantity} from '../api/quantity.ts';
+import {largest, parseQuantity} from '../api/quantity.ts';
 import type {Caches} from '../kube/caches.ts';
 import * as resources from '../kube/resources.ts';
-import {observeAlias, observeShared} from './observe.ts';
+import {observeAlias, stripesOf} from './observe.ts';
 import type {CloneRequest} from './requests.ts';
 import {isCut, stripeOf, stripeState} from './sharing.ts';
 
@@ -22,23 +22,20 @@ export type Serving =
 			readonly minimumBytes: bigint;
 	  };
 
-const largest = (a: bigint, b: bigint) => (a > b ? a : b);
-
 /** @param assignment name of a SharedSnapshot as written on the request; a user can forge it, so its source is compared. */
 export function servingOf(caches: Caches, request: CloneRequest, assignment: string | undefined): Serving {
 	const object = assignment ? caches.store(resources.sharedSnapshots).get(undefined, assignment) : undefined;
 	if (!object) return {state: 'none'};
 	const {namespace, name} = object.spec.source;
 	if (namespace !== request.source.namespace || name !== request.source.name) return {state: 'none'};
-	const shared = observeShared(caches, object);
 	const sharedSnapshot = object.metadata.name;
 	const number = stripeOf(request.uid, object.spec.stripes);
-	const stripe = shared.stripes[number];
+	const stripe = stripesOf(caches, object)[number];
 	const state = stripe ? stripeState(object, stripe) : 'lost';
 	if (state === 'lost') return {state: 'none'};
 	if (state !== 'ready' || !stripe) {
 		// A snapshot that is going away and is not there yet will never be.
-		if (shared.life === 'Draining' && !(stripe && isCut(stripe))) return {state: 'none'};
+		if (object.metadata.deletionTimestamp && !(stripe && isCut(stripe))) return {state: 'none'};
 		return {
 			state: 'pending',
 			sharedSnapshot,
