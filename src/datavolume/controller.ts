@@ -154,6 +154,9 @@ export function makeDataVolumeController(options: DataVolumeOptions): Controller
 				);
 				return [...own, ...waitingFor, ...(target ? [target] : [])];
 			}),
+			watch(resources.persistentVolumes, ({spec: {claimRef}}) =>
+				ofSource(claimRef?.namespace, claimRef?.name ?? '').filter((key) => !claims.get(...split(key))),
+			),
 			watch(resources.pods, (pod) => {
 				const target = targetKeyOf(pod);
 				return target ? [target] : [];

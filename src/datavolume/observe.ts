@@ -121,7 +121,7 @@ function observeOrigin(caches: Caches, source: Source): Origin | undefined {
 }
 
 /** A claim that a DataVolume of its own still fills must not be cloned half-filled. */
-function sourceNotReady(caches: Caches, {claim, snapshot, content, origin}: Origin): CloneProblem | undefined {
+function sourceNotReady(caches: Caches, {claim, volume, snapshot, content, origin}: Origin): CloneProblem | undefined {
 	const name = `${origin.namespace}/${origin.name}`;
 	if (origin.kind === 'VolumeSnapshot') {
 		if (!snapshot) return {reason: 'CloneWithoutSource', message: `The source snapshot ${name} doesn't exist`};
@@ -135,7 +135,8 @@ function sourceNotReady(caches: Caches, {claim, snapshot, content, origin}: Orig
 	if (!claim) return {reason: 'CloneWithoutSource', message: `The source pvc ${name} doesn't exist`};
 	if (claim.metadata.deletionTimestamp)
 		return {reason: 'CloneWithoutSource', message: `The source pvc ${name} is being deleted`};
-	if (claim.status?.phase === 'Bound') return undefined;
+	// Claims and volumes are watched apart: a volume that is not shown yet must not look like one that is not CSI.
+	if (claim.status?.phase === 'Bound' && volume?.spec.claimRef?.uid === claim.metadata.uid) return undefined;
 	const owner = caches.store(resources.dataVolumes).get(origin.namespace, origin.name);
 	const phase = owner?.status?.phase;
 	return {
