@@ -27,7 +27,7 @@ export const annotations = {
 	/** Us and users -> us. On a claim: PriorityClass and service account of the Pods that fill it (CDI). */
 	podPriorityClass: 'cdi.kubevirt.io/storage.pod.priorityclassname',
 	podServiceAccount: 'cdi.kubevirt.io/storage.pod.serviceAccountName',
-	/** Us -> us, durable: the SharedSnapshot that a clone request is assigned to, as `name/UID of the DataVolume`. On the DataVolume. */
+	/** Us -> us, durable: the SharedSnapshot that a clone request is assigned to, as `name/UID/UID of the DataVolume`. On the DataVolume. */
 	sharedSnapshot: 'onesnap.io/shared-snapshot',
 	/** Us -> people: which rule let the snapshot serve this request. On the DataVolume; of a snapshot source, on the claim. */
 	reuseRule: 'onesnap.io/reuse-rule',
@@ -38,6 +38,12 @@ export const annotations = {
 	/** Admin -> us. On a StorageClass: VolumeSnapshots per content, and restores in flight for each. */
 	stripes: 'onesnap.io/stripes',
 	restoreWindow: 'onesnap.io/restore-window',
+	/** Admin -> us. On a StorageClass: "true" or "false" where the driver's row is wrong for it. */
+	clonesDependOnSnapshot: 'onesnap.io/clones-depend-on-snapshot',
+	nodeLocal: 'onesnap.io/node-local',
+	/** Admin -> us. On a StorageClass: most snapshots of one volume, least seconds between two cuts of it. */
+	mostSnapshots: 'onesnap.io/most-snapshots',
+	secondsBetweenCuts: 'onesnap.io/seconds-between-cuts',
 	/** scheduler -> provisioner, and us where a claim must bind with no consumer. */
 	selectedNode: 'volume.kubernetes.io/selected-node',
 	defaultStorageClass: 'storageclass.kubernetes.io/is-default-class',

@@ -2,6 +2,7 @@
 import type {DataVolume, DataVolumeStatus} from '../api/datavolume.ts';
 import type {PersistentVolumeClaim} from '../api/kubernetes.ts';
 import {annotations} from '../api/names.ts';
+import type {SharedSnapshot} from '../api/sharedsnapshot.ts';
 import type {VolumeSnapshot} from '../api/snapshot.ts';
 import type {Caches} from '../kube/caches.ts';
 import type {KubeApi} from '../kube/client.ts';
@@ -16,7 +17,7 @@ import type {Population} from '../populate/population.ts';
 import type {Clock} from '../process/clock.ts';
 import type {Logger} from '../process/log.ts';
 import {sharedByUid, snapshotByShared} from '../smartclone/observe.ts';
-import type {WaitingRequests} from '../smartclone/requests.ts';
+import {assignmentTo, type WaitingRequests} from '../smartclone/requests.ts';
 import {RestoreWindow} from '../smartclone/restore-window.ts';
 import {type DataVolumePlan, decide} from './decide.ts';
 import {decisionEvents, transitionEvents} from './events.ts';
@@ -182,8 +183,8 @@ export function makeDataVolumeController(options: DataVolumeOptions): Controller
 	}
 
 	/** Only those that still wait for it: the others have their claims. */
-	function ofShared(shared: {readonly metadata: {readonly name: string}}): string[] {
-		const assigned = dataVolumes.byIndex(dataVolumesByShared.name, shared.metadata.name);
+	function ofShared(shared: SharedSnapshot): string[] {
+		const assigned = dataVolumes.byIndex(dataVolumesByShared.name, assignmentTo(shared));
 		return assigned.map(keyOf).filter((key) => !claims.get(...split(key)));
 	}
 

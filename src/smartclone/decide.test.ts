@@ -24,7 +24,7 @@ import {
 	sharedBySource,
 	snapshotByShared,
 } from './observe.ts';
-import {type AssignedRequest, WaitingRequests} from './requests.ts';
+import {type AssignedRequest, assignmentTo, WaitingRequests} from './requests.ts';
 import {lifeOf, type Stripe} from './sharing.ts';
 import {statusOf} from './status.ts';
 
@@ -426,7 +426,7 @@ describe('observe', () => {
 
 	test('an assignment that the cache does not show yet is among the requests', () => {
 		const waiting = new WaitingRequests(() => {});
-		waiting.assigned(request(), second.metadata.name);
+		waiting.assigned(request(), assignmentTo(second));
 		const {shared, content} = observe('ns/claim', emptyCaches(objects), assigned('', []), waiting);
 		expect(content).toEqual(contentKey());
 		expect(shared.map(({requests}) => requests.length)).toEqual([0, 1]);
@@ -434,8 +434,8 @@ describe('observe', () => {
 
 	test('a cache that still shows the assignment before does not make us forget the new one', () => {
 		const waiting = new WaitingRequests(() => {});
-		waiting.assigned(request(), second.metadata.name);
-		const {shared} = observe('ns/claim', emptyCaches(objects), assigned(first.metadata.name, [open()]), waiting);
+		waiting.assigned(request(), assignmentTo(second));
+		const {shared} = observe('ns/claim', emptyCaches(objects), assigned(assignmentTo(first), [open()]), waiting);
 		expect(shared[1]?.requests.map(({uid}) => uid)).toEqual(['disk-uid']);
 	});
 

@@ -65,7 +65,7 @@ export function openRequests(shared: Pick<ObservedShared, 'requests'>): number {
 /** The namespaces other than the source's in which a restore is open, with the stripe that each request is served from. */
 function wantedAliases({object, requests}: ObservedShared): AliasPlace[] {
 	const places = new Map<string, AliasPlace>();
-	for (const {state, namespace, uid} of requests) {
+	for (const {state, restoresIn: namespace, uid} of requests) {
 		if (state !== 'open' || namespace === object.spec.source.namespace) continue;
 		const stripe = stripeOf(uid, object.spec.stripes);
 		places.set(`${stripe}/${namespace}`, {namespace, stripe});

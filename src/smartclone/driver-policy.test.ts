@@ -8,13 +8,13 @@ const withAnnotation = (name: string, value: string) => storageClass({annotation
 describe('driverPolicy', () => {
 	test('an unknown driver has one stripe, a window of 8 and restores of any size', () => {
 		expect(driverPolicy('csi.example.com', undefined)).toEqual(defaultPolicy);
-		expect(defaultPolicy).toEqual({stripes: 1, restoreWindow: 8, equalSizeRestore: false});
+		expect(defaultPolicy).toMatchObject({stripes: 1, restoreWindow: 8, equalSizeRestore: false});
 	});
 
 	test.each(['rbd.csi.ceph.com', 'rook-ceph.rbd.csi.ceph.com', 'openshift-storage.rbd.csi.ceph.com'])(
 		'%s restores one volume at a time from each of four stripes',
 		(driver) => {
-			expect(driverPolicy(driver, undefined)).toEqual({stripes: 4, restoreWindow: 1, equalSizeRestore: false});
+			expect(driverPolicy(driver, undefined)).toMatchObject({stripes: 4, restoreWindow: 1, equalSizeRestore: false});
 		},
 	);
 

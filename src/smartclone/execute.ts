@@ -11,7 +11,7 @@ import * as resources from '../kube/resources.ts';
 import type {Resource} from '../kube/resources.ts';
 import type {SharingPlan} from './decide.ts';
 import {assignmentsTotal, cutsTotal} from './metrics.ts';
-import type {CloneRequests, WaitingRequests} from './requests.ts';
+import {assignmentTo, type CloneRequests, type WaitingRequests} from './requests.ts';
 
 const assignmentsAtOnce = 8;
 
@@ -71,11 +71,11 @@ export async function execute(context: ExecuteContext, plan: SharingPlan): Promi
 			if (plan.rule === 'GroupCommit' && !(await isStillOpen(context, plan.shared))) return;
 			await new PQueue({concurrency: assignmentsAtOnce}).addAll(
 				plan.requests.map((request) => async () => {
-					const name = plan.shared.metadata.name;
+					const assignment = assignmentTo(plan.shared);
 					// Remembered before it is written: whether or not it reached the server, the snapshot must not be retired under it.
-					waiting.assigning(request, name);
-					if (!(await requests.assign(request, name, plan.rule, signal))) return waiting.withdraw(request.uid);
-					waiting.assigned(request, name);
+					waiting.assigning(request, assignment);
+					if (!(await requests.assign(request, assignment, plan.rule, signal))) return waiting.withdraw(request.uid);
+					waiting.assigned(request, assignment);
 					assignmentsTotal.inc({rule: plan.rule});
 				}),
 			);

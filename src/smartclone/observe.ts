@@ -10,7 +10,7 @@ import {type DriverPolicy, driverPolicy} from './driver-policy.ts';
 import type {AliasPlace} from './objects.ts';
 import {aliasContentName} from './objects.ts';
 import type {AssignedRequest, CloneRequest, CloneRequests, WaitingRequests} from './requests.ts';
-import {sourceKey} from './requests.ts';
+import {assignmentTo, sourceKey} from './requests.ts';
 import {contentOf, type Life, lifeOf, type Stripe} from './sharing.ts';
 import {chooseSnapshotClass} from './snapshot-class.ts';
 
@@ -114,9 +114,10 @@ function observeShared(caches: Caches, shared: SharedSnapshot): Omit<ObservedSha
 }
 
 function requestsOf(requests: CloneRequests, waiting: WaitingRequests, shared: SharedSnapshot): AssignedRequest[] {
-	const inCache = requests.assignedTo(shared.metadata.name);
-	for (const {uid} of inCache) waiting.confirm(uid, shared.metadata.name);
-	const late = waiting.unconfirmed(shared.metadata.name).map((request) => ({...request, state: 'open' as const}));
+	const assignment = assignmentTo(shared);
+	const inCache = requests.assignedTo(assignment);
+	for (const {uid} of inCache) waiting.confirm(uid, assignment);
+	const late = waiting.unconfirmed(assignment).map((request) => ({...request, state: 'open' as const}));
 	return [...inCache, ...late];
 }
 

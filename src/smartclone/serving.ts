@@ -6,7 +6,7 @@ import {largest, parseQuantity} from '../api/quantity.ts';
 import type {Caches} from '../kube/caches.ts';
 import * as resources from '../kube/resources.ts';
 import {observeAlias, stripesOf} from './observe.ts';
-import type {CloneRequest} from './requests.ts';
+import {type Assignment, assignmentTo, type CloneRequest} from './requests.ts';
 import {isCut, stripeOf, stripeState} from './sharing.ts';
 
 export type Serving =
@@ -16,16 +16,17 @@ export type Serving =
 	| {
 			readonly state: 'ready';
 			readonly sharedSnapshot: string;
-			/** In the request's own namespace. */
+			/** In the namespace that the request is restored in. */
 			readonly snapshotName: string;
 			/** What a restore must ask for at least: the snapshot's size or the volume's, whichever is larger. */
 			readonly minimumBytes: bigint;
 	  };
 
-/** @param assignment name of a SharedSnapshot as written on the request; a user can forge it, so its source is compared. */
-export function servingOf(caches: Caches, request: CloneRequest, assignment: string | undefined): Serving {
-	const object = assignment ? caches.store(resources.sharedSnapshots).get(undefined, assignment) : undefined;
-	if (!object) return {state: 'none'};
+/** @param assignment as written on the request; a user can forge it, so its source is compared. */
+export function servingOf(caches: Caches, request: CloneRequest, assignment: Assignment | undefined): Serving {
+	const [assigned = ''] = assignment?.split('/', 1) ?? [];
+	const object = assigned ? caches.store(resources.sharedSnapshots).get(undefined, assigned) : undefined;
+	if (!object || assignmentTo(object) !== assignment) return {state: 'none'};
 	const {namespace, name} = object.spec.source;
 	if (namespace !== request.source.namespace || name !== request.source.name) return {state: 'none'};
 	const sharedSnapshot = object.metadata.name;
@@ -46,8 +47,8 @@ export function servingOf(caches: Caches, request: CloneRequest, assignment: str
 	const capacity = parseQuantity(object.spec.content.capacity) ?? 0n;
 	const snapshotName = stripeName(object.metadata.uid ?? '', number);
 	const ready: Serving = {state: 'ready', sharedSnapshot, snapshotName, minimumBytes: largest(restoreSize, capacity)};
-	if (namespace === request.namespace) return ready;
-	const alias = observeAlias(caches, object, {namespace: request.namespace, stripe: number});
+	if (namespace === request.restoresIn) return ready;
+	const alias = observeAlias(caches, object, {namespace: request.restoresIn, stripe: number});
 	const usable =
 		alias.content?.spec.source.snapshotHandle === stripe.content?.status?.snapshotHandle &&
 		alias.snapshot?.status?.readyToUse === true &&
@@ -56,6 +57,6 @@ export function servingOf(caches: Caches, request: CloneRequest, assignment: str
 	return {
 		state: 'pending',
 		sharedSnapshot,
-		message: `Waiting until the snapshot of ${namespace}/${name} is available in namespace ${request.namespace}`,
+		message: `Waiting until the snapshot of ${namespace}/${name} is available in namespace ${request.restoresIn}`,
 	};
 }

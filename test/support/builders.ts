@@ -34,7 +34,7 @@ import {
 	type VolumeSnapshotContent,
 } from '../../src/api/snapshot.ts';
 import type {WorkerResult} from '../../src/api/worker-contract.ts';
-import type {CloneRequest} from '../../src/smartclone/requests.ts';
+import {assignmentTo, type CloneRequest} from '../../src/smartclone/requests.ts';
 import {sharedSnapshotName} from '../../src/smartclone/sharing.ts';
 
 export const driver = 'csi.example.com';
@@ -472,10 +472,15 @@ export function csiNode(name = 'node', drivers: readonly string[] = [driver]): C
 /** A clone request of a DataVolume `name` in `namespace`. */
 export function request(options: Partial<CloneRequest> = {}): CloneRequest {
 	const name = options.name ?? 'disk';
-	return {namespace: 'ns', name, uid: `${name}-uid`, source: {namespace: 'ns', name: 'claim'}, ...options};
+	const namespace = options.namespace ?? 'ns';
+	return {
+		...{namespace, name, uid: `${name}-uid`, source: {namespace: 'ns', name: 'claim'}},
+		...{way: 'snapshot', restoresIn: namespace},
+		...options,
+	};
 }
 
 /** What the DataVolume `disk`, or another of this UID, carries once it is assigned. */
 export function assignedTo(shared: SharedSnapshot, uid = 'disk-uid'): Readonly<Record<string, string>> {
-	return {[known.sharedSnapshot]: `${shared.metadata.name}/${uid}`};
+	return {[known.sharedSnapshot]: `${assignmentTo(shared)}/${uid}`};
 }
