@@ -33,6 +33,8 @@ export const annotations = {
 	reuseRule: 'onesnap.io/reuse-rule',
 	/** User -> us. On a claim: "true" says that its content never changes again. A claim gets its DataVolume's annotations when it is made. */
 	immutable: 'onesnap.io/immutable',
+	/** Us -> us. On our own Pod: a number that our Pod watch must show before rule WatchedQuiet is believed. */
+	watchBarrier: 'onesnap.io/watch-barrier',
 	/** Admin -> us. On a StorageClass: `equal` if restores must be of the source's size and grow afterwards. */
 	restoreSize: 'onesnap.io/restore-size',
 	/** Admin -> us. On a StorageClass: VolumeSnapshots per content, and restores in flight for each. */
@@ -49,6 +51,8 @@ export const annotations = {
 	defaultStorageClass: 'storageclass.kubernetes.io/is-default-class',
 	defaultVirtStorageClass: 'storageclass.kubevirt.io/is-default-virt-class',
 	/** external-snapshotter: secrets for DeleteSnapshot; copied to aliases, which nobody else would give them. */
+	/** snapshot-controller -> sidecar: the VolumeSnapshot is being deleted. Us, where there is none any more to be deleted. */
+	snapshotBeingDeleted: 'snapshot.storage.kubernetes.io/volumesnapshot-being-deleted',
 	deletionSecretName: 'snapshot.storage.kubernetes.io/deletion-secret-name',
 	deletionSecretNamespace: 'snapshot.storage.kubernetes.io/deletion-secret-namespace',
 } as const;

@@ -16,6 +16,7 @@ import {targetKeyOf} from '../populate/observe.ts';
 import type {Population} from '../populate/population.ts';
 import type {Clock} from '../process/clock.ts';
 import type {Logger} from '../process/log.ts';
+import type {SmartClone} from '../smartclone/controller.ts';
 import {sharedByUid, snapshotByShared} from '../smartclone/observe.ts';
 import {assignmentTo, type WaitingRequests} from '../smartclone/requests.ts';
 import {RestoreWindow} from '../smartclone/restore-window.ts';
@@ -39,6 +40,8 @@ export interface DataVolumeOptions {
 	readonly log: Logger;
 	readonly clock: Clock;
 	readonly filesystemOverhead: number;
+	/** Where to tell that the storage no longer has a snapshot. */
+	readonly lost: SmartClone['lost'];
 	readonly waiting: WaitingRequests;
 	readonly wakeSharing: (source: {readonly namespace: string; readonly name: string}) => void;
 	readonly populationOf: (claim: PersistentVolumeClaim) => Population;
@@ -81,6 +84,7 @@ export function makeDataVolumeController(options: DataVolumeOptions): Controller
 	const context = {
 		caches,
 		waiting,
+		lost: options.lost,
 		filesystemOverhead: options.filesystemOverhead,
 		populationOf: options.populationOf,
 		percentOf: options.percentOf,

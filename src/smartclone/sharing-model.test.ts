@@ -198,7 +198,9 @@ describe('the model finds', () => {
 				const open = observed.shared.find(
 					({life, stripes}) => life === 'Open' && stripes.some(({snapshot}) => !snapshot),
 				);
-				return open ? {do: 'cut', shared: open.object, snapshot: makeStripeSnapshot(open.object, 0)} : decide(observed);
+				return open
+					? {do: 'cut', shared: open.object, snapshot: makeStripeSnapshot(open.object, 0), isFirst: true}
+					: decide(observed);
 			},
 			/was cut before it was asked for/,
 		],
