@@ -14,7 +14,13 @@ import {isCut, isHeld, isProtected, stripeOf, stripeState} from './sharing.ts';
 export type Serving =
 	/** Ask for an assignment: there is none, or what it names is gone, lost, or of another source. */
 	| {readonly state: 'none'}
-	| {readonly state: 'pending'; readonly sharedSnapshot: string; readonly message: string}
+	| {
+			readonly state: 'pending';
+			readonly sharedSnapshot: string;
+			readonly message: string;
+			/** The alias is being deleted, which waits for the claims that are restored from it; and none of them begins any more. */
+			readonly aliasLeaves?: boolean;
+	  }
 	| {
 			readonly state: 'ready';
 			readonly sharedSnapshot: string;
@@ -72,6 +78,7 @@ export function servingOf(
 	return {
 		state: 'pending',
 		sharedSnapshot,
+		...(alias.snapshot?.metadata.deletionTimestamp && {aliasLeaves: true}),
 		message: `Waiting until the snapshot of ${namespace}/${name} is available in namespace ${request.restoresIn}`,
 	};
 }
