@@ -4,7 +4,7 @@ import {ensureBinary} from './binaries.ts';
 import {allDaemons, auditLog} from './cluster-daemons.ts';
 import {loadImage} from './container-images.ts';
 import {type RunningCluster, startCluster} from './start.ts';
-import {drivers, journalFile, poolDir} from './storage.ts';
+import {drivers, faultFile, journalFile, poolDir} from './storage.ts';
 import {endProcess, ensureDaemon, findDaemons, logFile} from './supervisor.ts';
 
 /** The cluster of this checkout, with everything that a test or the demo may look into. */
@@ -24,6 +24,8 @@ export type LocalCluster = {
 	readonly storageClasses: StorageClasses;
 	/** CSI driver name to the file in which it writes down every call. */
 	readonly journals: Readonly<Record<string, string>>;
+	/** CSI driver name to the file with its fault switches; see test/support/storage-faults.ts. */
+	readonly faultFiles: Readonly<Record<string, string>>;
 	/** The xfs that all volumes live on. */
 	readonly poolDir: string;
 	readonly runDir: string;
@@ -88,6 +90,7 @@ function makeHandle(cluster: RunningCluster): LocalCluster {
 		serviceNetwork: addresses.serviceNetwork,
 		storageClasses: {snapshots: 'reflink', waitForFirstConsumer: 'reflink-wffc', noSnapshots: 'nosnap'},
 		journals: Object.fromEntries(drivers.map((driver) => [driver.name, journalFile(layout, driver)])),
+		faultFiles: Object.fromEntries(drivers.map((driver) => [driver.name, faultFile(layout, driver)])),
 		poolDir: poolDir(layout),
 		runDir: layout.runDir,
 		auditLog: auditLog(layout),

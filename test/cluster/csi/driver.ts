@@ -5,6 +5,7 @@ import {ensureDefinitions} from '../definitions.ts';
 import type {Interceptor} from './chain.ts';
 import {controllerService} from './controller.ts';
 import {toCsiError} from './errors.ts';
+import {FaultSwitches} from './fault-switches.ts';
 import {identityService} from './identity.ts';
 import {JournalWriter, journalInterceptor} from './journal-writer.ts';
 import {nodeService} from './node.ts';
@@ -21,11 +22,12 @@ import {loadDefinitions, type RunningServer, serve} from './server.ts';
  * (reflink), a node reaches a volume through a loop device. Not a toy where it matters to those who test with it: what it
  * answers is durable, every call may be repeated, and it may be killed between any two writes.
  *
- *     chain.ts, server.ts     gRPC; what happens around every call: journal, locks, and in time faults
+ *     chain.ts, server.ts     gRPC; what happens around every call: journal, faults, locks
  *     controller.ts           volumes (create-volume.ts) and snapshots (snapshots.ts) as objects
  *     node.ts                 staging (node-stage.ts) and publishing (node-publish.ts) on a machine
  *     pool.ts                 the files: images and their records
  *     loop.ts, mounts.ts, filesystem.ts    the kernel
+ *     faults.ts               what it can be told to do worse
  *     journal.ts, usage.ts    for tests: what the storage did, and what it holds
  *
  * This starts it: its three services on one socket, and the kubelet's registration on another.
@@ -36,18 +38,20 @@ export async function startDriver(options: DriverOptions, logger: Logger): Promi
 	const pool = await openPool(options.pool);
 	if (options.snapshots) await requireReflink(pool);
 	const journal = new JournalWriter(options.journal);
+	const faults = new FaultSwitches(pool, options.faults, logger);
 	const locks = new Locks();
 	const lingering = new LingeringLoops(pool, locks);
 
-	// The order matters: what locks (and later faults) refuse is in the journal too.
+	// The order matters: what locks and faults refuse is in the journal too, and a call that is delayed holds no lock.
 	const interceptors = [
 		logInterceptor(logger),
 		journalInterceptor((record) => journal.append(record)),
+		faults.interceptor(),
 		lockInterceptor(locks),
 	];
 	const handlers = {
 		'csi.v1.Identity': identityService(options.name),
-		'csi.v1.Controller': controllerService(pool, options),
+		'csi.v1.Controller': controllerService(pool, options, faults),
 		'csi.v1.Node': nodeService(pool, options.nodeId, lingering),
 	};
 	await mkdir(path.dirname(options.csiSocket), {recursive: true});

@@ -12,13 +12,15 @@ export type DriverOptions = {
 	/** Where to register with a kubelet: its --root-dir. */
 	readonly kubeletDir?: string;
 	readonly snapshots: boolean;
+	/** Fault switches, see faults.ts. Default: none. The file need not exist; beside it, counts are kept. */
+	readonly faults?: string;
 	/** Default: from the local cluster's cache, definitions.ts. */
 	readonly csiProto?: string;
 	readonly registrationProto?: string;
 };
 
 const usage = `main.ts --name NAME --node-id NODE --pool DIR --endpoint unix:///path/csi.sock --journal FILE.jsonl
-        [--kubelet-dir DIR] [--no-snapshots] [--csi-proto FILE --registration-proto FILE]`;
+        [--kubelet-dir DIR] [--no-snapshots] [--faults FILE.json] [--csi-proto FILE --registration-proto FILE]`;
 
 export function parseOptions(args: readonly string[]): DriverOptions {
 	const {values} = parseArgs({
@@ -31,6 +33,7 @@ export function parseOptions(args: readonly string[]): DriverOptions {
 			journal: {type: 'string'},
 			'kubelet-dir': {type: 'string'},
 			'no-snapshots': {type: 'boolean', default: false},
+			faults: {type: 'string'},
 			'csi-proto': {type: 'string'},
 			'registration-proto': {type: 'string'},
 		},
@@ -50,6 +53,7 @@ export function parseOptions(args: readonly string[]): DriverOptions {
 		journal: need('journal'),
 		snapshots: !values['no-snapshots'],
 		...(values['kubelet-dir'] && {kubeletDir: values['kubelet-dir']}),
+		...(values.faults && {faults: values.faults}),
 		...(values['csi-proto'] && {csiProto: values['csi-proto']}),
 		...(values['registration-proto'] && {registrationProto: values['registration-proto']}),
 	};
