@@ -16,11 +16,12 @@ import type {Logger} from '../process/log.ts';
 import {aliasKey, decide, type SharingPlan} from './decide.ts';
 import {eventOf} from './events.ts';
 import {execute} from './execute.ts';
-import {contentByShared, observe, sharedBySource, sharedByUid, snapshotByShared} from './observe.ts';
+import {contentByShared, type Observed, observe, sharedBySource, sharedByUid, snapshotByShared} from './observe.ts';
 import {retirementsTotal} from './metrics.ts';
 import {RefusedAliases} from './refused-aliases.ts';
 import {type CloneRequests, sourceKey, WaitingRequests} from './requests.ts';
 import {statusOf} from './status.ts';
+import {StatusPace} from './status-pace.ts';
 
 /** A plan was carried out; the watches will say so, this is for when they do not. */
 const safetyNetMs = 60_000;
@@ -82,8 +83,23 @@ export function makeSmartClone({api, caches, events, log, requests}: SmartCloneO
 		if (event) events.record(plan.shared, event);
 	}
 	caches.onChange(resources.sharedSnapshots, ({type, object}) => {
-		if (type === 'delete') retired.delete(object.metadata.uid ?? '');
+		if (type !== 'delete') return;
+		retired.delete(object.metadata.uid ?? '');
+		pace.forget(object.metadata.uid ?? '');
 	});
+
+	const pace = new StatusPace(systemClock);
+	/** Resolves to after how long to come again. */
+	async function report(observed: Observed, signal: AbortSignal): Promise<number> {
+		let laterMs = safetyNetMs;
+		for (const shared of observed.shared) {
+			const status = statusOf(observed, shared);
+			const waitMs = pace.waitMs(shared.object, status);
+			if (waitMs > 0) laterMs = Math.min(laterMs, waitMs);
+			else await writeStatus(api, resources.sharedSnapshots, shared.object, status, signal);
+		}
+		return laterMs;
+	}
 
 	async function reconcile(key: string, round: Round): Promise<ReconcileResult> {
 		const {signal} = round;
@@ -95,12 +111,11 @@ export function makeSmartClone({api, caches, events, log, requests}: SmartCloneO
 				return {recheckAfterMs: nextStepMs};
 			tell(plan);
 		}
-		for (const shared of observed.shared) {
-			await writeStatus(api, resources.sharedSnapshots, shared.object, statusOf(observed, shared), signal);
-		}
-		if (plan.do === 'nothing' && observed.refusedAliases.size > 0) return {recheckAfterMs: RefusedAliases.retryMs};
+		const laterMs = await report(observed, signal);
+		if (plan.do === 'nothing' && observed.refusedAliases.size > 0)
+			return {recheckAfterMs: Math.min(laterMs, RefusedAliases.retryMs)};
 		if (plan.do === 'nothing')
-			return observed.shared.length > 0 || observed.waiting.length > 0 ? {recheckAfterMs: safetyNetMs} : 'done';
+			return observed.shared.length > 0 || observed.waiting.length > 0 ? {recheckAfterMs: laterMs} : 'done';
 		return {recheckAfterMs: nextStepMs};
 	}
 
