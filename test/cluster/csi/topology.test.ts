@@ -2,9 +2,11 @@ import {mkdtemp, readdir, rm, writeFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import path from 'node:path';
 import {afterEach, beforeEach, describe, expect, it} from 'vitest';
+import {silentLogger} from '../../../src/process/log.ts';
 import type {Handlers} from './chain.ts';
 import type {CsiResponse} from './client.ts';
 import {controllerService} from './controller.ts';
+import {FaultSwitches} from './fault-switches.ts';
 import {openPool, type Pool} from './pool.ts';
 import {topologyController} from './topology.ts';
 
@@ -13,6 +15,7 @@ const key = 'example.test/node';
 let folder: string;
 let pools: Readonly<Record<'node1' | 'node2', Pool>>;
 let handlers: Handlers;
+const noFaults = (pool: Pool) => new FaultSwitches(pool, undefined, silentLogger);
 beforeEach(async () => {
 	folder = await mkdtemp(path.join(tmpdir(), 'onesnap-pools-'));
 	const open = (nodeId: string) => openPool(path.join(folder, nodeId));
@@ -20,7 +23,7 @@ beforeEach(async () => {
 	const locals = Object.entries(pools).map(([nodeId, pool]) => ({
 		nodeId,
 		pool,
-		handlers: controllerService(pool, {snapshots: true}),
+		handlers: controllerService(pool, {snapshots: true}, noFaults(pool)),
 	}));
 	handlers = topologyController(key, locals);
 });
@@ -173,7 +176,7 @@ it('has no snapshots where the pools have none', () => {
 	const locals = Object.entries(pools).map(([nodeId, pool]) => ({
 		nodeId,
 		pool,
-		handlers: controllerService(pool, {snapshots: false}),
+		handlers: controllerService(pool, {snapshots: false}, noFaults(pool)),
 	}));
 	expect(Object.keys(topologyController(key, locals))).not.toContain('CreateSnapshot');
 });
