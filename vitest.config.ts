@@ -34,6 +34,16 @@ export default defineConfig({
 					fileParallelism: false,
 				},
 			},
+			{
+				test: {
+					name: 'faults',
+					include: ['test/faults/**/*.test.ts'],
+					globalSetup: ['test/e2e/setup.ts'],
+					testTimeout: 400_000,
+					hookTimeout: 900_000,
+					maxConcurrency: 12,
+				},
+			},
 		],
 	},
 });
