@@ -33,6 +33,10 @@ e2e: node_modules/.installed ## tests on the local cluster; one by name: make e2
 test-faults: node_modules/.installed ## every fault switch of the local storage, alone and in pairs, with a table
 	vitest run --project faults
 
+.PHONY: test-topology
+test-topology: node_modules/.installed ## tests on a local cluster of two nodes with node-local storage
+	vitest run --project topology
+
 .PHONY: demo
 demo: node_modules/.installed ## the main job on a local cluster: one download, one snapshot, eleven disks
 	$(NODE) test/demo/demo.ts
@@ -53,7 +57,7 @@ format: node_modules/.installed ## write the format
 	biome format --write
 
 .PHONY: cluster
-cluster: node_modules/.installed ## the local cluster of this checkout: start it, or find it running
+cluster: node_modules/.installed ## the local cluster of this checkout: start it, or find it running; with two nodes: NODES=2
 	@$(NODE) test/cluster/main.ts up
 
 .PHONY: cluster-down

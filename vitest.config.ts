@@ -44,6 +44,16 @@ export default defineConfig({
 					maxConcurrency: 12,
 				},
 			},
+			{
+				test: {
+					name: 'topology',
+					include: ['test/topology/**/*.test.ts'],
+					globalSetup: ['test/topology/setup.ts'],
+					testTimeout: 400_000,
+					hookTimeout: 900_000,
+					fileParallelism: false,
+				},
+			},
 		],
 	},
 });
