@@ -3,8 +3,9 @@ import {mkdtemp, rm} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import path from 'node:path';
 import {afterAll, beforeAll, describe, expect, test} from 'vitest';
+import {annotations} from '../../src/api/names.ts';
 import {ensureLocalCluster} from '../cluster/cluster.ts';
-import {api, context, createDataVolume, immutable, makeNamespace} from '../e2e/world.ts';
+import {api, context, createDataVolume, immutable, makeNamespace, makeStorageClass} from '../e2e/world.ts';
 import {waitForSucceeded} from '../support/data-volumes.ts';
 import {digestOf, makeRawDisk} from '../support/disk-images.ts';
 import {startImageServer} from '../support/image-server.ts';
@@ -14,6 +15,9 @@ import {type CaseResult, type FaultWorld, runCase} from './run-case.ts';
 import {type FaultCase, mostCuts, nameOf} from './switches.ts';
 
 const imageBytes = 16 * 1024 ** 2;
+
+/** What could still come about is given up after so long: longer than what passes takes here, shorter than a test. */
+const deadlines = {[annotations.cutDeadline]: '40', [annotations.restoreDeadline]: '40'};
 
 const isOfWholeDriver = (faultCase: FaultCase) => faultCase.some(({wholeDriver}) => wholeDriver !== undefined);
 
@@ -56,6 +60,7 @@ export function defineCases(cases: readonly FaultCase[]): void {
 
 async function makeWorld(): Promise<FaultWorld> {
 	const cluster = await ensureLocalCluster();
+	const storageClass = await makeStorageClass('faults', {annotations: deadlines});
 	const namespaces = {golden: await makeNamespace('golden'), other: await makeNamespace('other')};
 	const folder = await mkdtemp(path.join(tmpdir(), 'onesnap-faults-'));
 	try {
@@ -66,12 +71,13 @@ async function makeWorld(): Promise<FaultWorld> {
 			namespace: namespaces.golden,
 			name: 'base',
 			source: {http: {url: `${server.url}/disk.raw`}},
+			storageClass,
 			volumeMode: 'Block',
 			size: '16Mi',
 			annotations: immutable,
 		});
 		await waitForSucceeded(api, [base]);
-		return {cluster, base, imageBytes, imageSha256: await digestOf(file), namespaces};
+		return {cluster, base, storageClass, imageBytes, imageSha256: await digestOf(file), namespaces};
 	} finally {
 		await rm(folder, {recursive: true, force: true});
 	}

@@ -16,6 +16,7 @@ export interface FaultWorld {
 	readonly cluster: LocalCluster;
 	/** What the golden disks of all cases are clones of. */
 	readonly base: DataVolume;
+	readonly storageClass: string;
 	readonly imageBytes: number;
 	readonly imageSha256: string;
 	readonly namespaces: {readonly golden: string; readonly other: string};
@@ -43,7 +44,7 @@ export interface CaseResult {
 }
 
 /** Until a clone has its end, and until everything of a case is gone. Back-off of the sidecars is the most of it. */
-const endMs = 120_000;
+const endMs = 150_000;
 const goneMs = 90_000;
 
 const driver = 'reflink.csi.onesnap.io';
@@ -79,7 +80,8 @@ class CaseRun {
 	}
 
 	#make(name: string, wanted: Pick<Wanted, 'namespace' | 'source' | 'annotations' | 'size'>): Promise<DataVolume> {
-		return createDataVolume({name: `${this.#id}-${name}`, volumeMode: 'Block', ...wanted});
+		const {storageClass} = this.#world;
+		return createDataVolume({name: `${this.#id}-${name}`, storageClass, volumeMode: 'Block', ...wanted});
 	}
 
 	async prepare(): Promise<void> {
