@@ -25,7 +25,7 @@ export interface ContentKey {
 export type SharedSnapshotState = 'Open' | 'Cutting' | 'Current' | 'Draining' | 'Dead';
 
 /** Which rule lets a snapshot serve a request: see docs/design.md, "When a snapshot may serve a clone". */
-export type ReuseRule = 'SnapshotSource' | 'GroupCommit' | 'DeclaredImmutable';
+export type ReuseRule = 'SnapshotSource' | 'GroupCommit' | 'WatchedQuiet' | 'DeclaredImmutable';
 
 export interface SharedSnapshotStripe {
 	readonly snapshotName: string;

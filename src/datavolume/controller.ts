@@ -2,6 +2,7 @@
 import type {DataVolume, DataVolumeStatus} from '../api/datavolume.ts';
 import type {PersistentVolumeClaim} from '../api/kubernetes.ts';
 import {annotations} from '../api/names.ts';
+import type {SharedSnapshot} from '../api/sharedsnapshot.ts';
 import type {VolumeSnapshot} from '../api/snapshot.ts';
 import type {Caches} from '../kube/caches.ts';
 import type {KubeApi} from '../kube/client.ts';
@@ -15,8 +16,9 @@ import {targetKeyOf} from '../populate/observe.ts';
 import type {Population} from '../populate/population.ts';
 import type {Clock} from '../process/clock.ts';
 import type {Logger} from '../process/log.ts';
+import type {SmartClone} from '../smartclone/controller.ts';
 import {sharedByUid, snapshotByShared} from '../smartclone/observe.ts';
-import type {WaitingRequests} from '../smartclone/requests.ts';
+import {assignmentTo, type WaitingRequests} from '../smartclone/requests.ts';
 import {RestoreWindow} from '../smartclone/restore-window.ts';
 import {type DataVolumePlan, decide} from './decide.ts';
 import {decisionEvents, transitionEvents} from './events.ts';
@@ -38,6 +40,8 @@ export interface DataVolumeOptions {
 	readonly log: Logger;
 	readonly clock: Clock;
 	readonly filesystemOverhead: number;
+	/** Where to tell that the storage no longer has a snapshot. */
+	readonly lost: SmartClone['lost'];
 	readonly waiting: WaitingRequests;
 	readonly wakeSharing: (source: {readonly namespace: string; readonly name: string}) => void;
 	readonly populationOf: (claim: PersistentVolumeClaim) => Population;
@@ -80,6 +84,7 @@ export function makeDataVolumeController(options: DataVolumeOptions): Controller
 	const context = {
 		caches,
 		waiting,
+		lost: options.lost,
 		filesystemOverhead: options.filesystemOverhead,
 		populationOf: options.populationOf,
 		percentOf: options.percentOf,
@@ -182,8 +187,8 @@ export function makeDataVolumeController(options: DataVolumeOptions): Controller
 	}
 
 	/** Only those that still wait for it: the others have their claims. */
-	function ofShared(shared: {readonly metadata: {readonly name: string}}): string[] {
-		const assigned = dataVolumes.byIndex(dataVolumesByShared.name, shared.metadata.name);
+	function ofShared(shared: SharedSnapshot): string[] {
+		const assigned = dataVolumes.byIndex(dataVolumesByShared.name, assignmentTo(shared));
 		return assigned.map(keyOf).filter((key) => !claims.get(...split(key)));
 	}
 

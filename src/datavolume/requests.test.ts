@@ -4,10 +4,11 @@ import {ModelApiServer} from '../../test/support/model/api-server.ts';
 import type {DataVolume} from '../api/datavolume.ts';
 import type {PersistentVolumeClaim} from '../api/kubernetes.ts';
 import * as resources from '../kube/resources.ts';
+import {assignmentTo} from '../smartclone/requests.ts';
 import {makeCloneRequests, requestOf} from './requests.ts';
 
 const shared = sharedSnapshot();
-const {name} = shared.metadata;
+const assignment = assignmentTo(shared);
 const source = {pvc: {namespace: 'ns', name: 'claim'}};
 const assigned = (options: Parameters<typeof dataVolume>[0] = {}) =>
 	dataVolume({source, annotations: assignedTo(shared), ...options});
@@ -35,20 +36,25 @@ describe('assignedTo', () => {
 		['done when its claim is bound', assigned(), [claim({name: 'disk'})], 'done'],
 		['done when it is being deleted', assigned({deleting: true, finalizers: ['x']}), [], 'done'],
 	])('a request is %s', (_, dataVolume_, claims, state) => {
-		expect(requestsOf([dataVolume_], claims).requests.assignedTo(name)).toEqual([{...request(), state}]);
+		expect(requestsOf([dataVolume_], claims).requests.assignedTo(assignment)).toEqual([
+			{...request(), state, parked: false},
+		]);
 	});
 
-	test('is by name of the shared snapshot', () => {
-		expect(requestsOf([dataVolume({source})]).requests.assignedTo(name)).toEqual([]);
+	test('is by name and UID of the shared snapshot: a later one may have the name', () => {
+		const later = sharedSnapshot({uid: 'later'});
+		expect(later.metadata.name).toBe(shared.metadata.name);
+		expect(requestsOf([assigned()]).requests.assignedTo(assignmentTo(later))).toEqual([]);
+		expect(requestsOf([dataVolume({source})]).requests.assignedTo(assignment)).toEqual([]);
 	});
 });
 
 describe('assign', () => {
 	test('is written on the DataVolume, and read from it again', async () => {
 		const {server, requests} = requestsOf([dataVolume({source})]);
-		expect(await requests.assign(request(), name, 'GroupCommit', signal)).toBe(true);
+		expect(await requests.assign(request(), assignment, 'GroupCommit', signal)).toBe(true);
 		server.deliverAll();
-		expect(requests.assignedTo(name)).toHaveLength(1);
+		expect(requests.assignedTo(assignment)).toHaveLength(1);
 	});
 
 	test.each<[string, DataVolume[]]>([
@@ -56,15 +62,15 @@ describe('assign', () => {
 		['was replaced by a namesake', [dataVolume({source, uid: 'other'})]],
 	])('says no where the DataVolume %s', async (_, there) => {
 		const {requests} = requestsOf(there);
-		expect(await requests.assign(request(), name, 'GroupCommit', signal)).toBe(false);
+		expect(await requests.assign(request(), assignment, 'GroupCommit', signal)).toBe(false);
 	});
 
 	test('does not count for a copy of the DataVolume that was made from its YAML: it was asked for after the cut', async () => {
 		const {server, requests} = requestsOf([dataVolume({source})]);
-		await requests.assign(request(), name, 'GroupCommit', signal);
+		await requests.assign(request(), assignment, 'GroupCommit', signal);
 		const original = server.get(resources.dataVolumes, {namespace: 'ns', name: 'disk'});
 		const {annotations = {}} = original?.metadata ?? {};
 		const copy = requestsOf([dataVolume({source, name: 'copy', annotations})]);
-		expect(copy.requests.assignedTo(name)).toEqual([]);
+		expect(copy.requests.assignedTo(assignment)).toEqual([]);
 	});
 });

@@ -1,27 +1,29 @@
 /** DataVolumes as clone requests of the smartclone layer. */
 import type {DataVolume} from '../api/datavolume.ts';
+import type {PersistentVolumeClaim} from '../api/kubernetes.ts';
 import {annotations, fieldManager} from '../api/names.ts';
 import type {Caches} from '../kube/caches.ts';
 import type {KubeApi} from '../kube/client.ts';
 import {isConflict, isNotFound} from '../kube/errors.ts';
 import * as resources from '../kube/resources.ts';
 import type {Index} from '../kube/store.ts';
-import type {AssignedRequest, CloneRequest, CloneRequests} from '../smartclone/requests.ts';
+import type {AssignedRequest, Assignment, CloneRequest, CloneRequests} from '../smartclone/requests.ts';
+import type {CloneWay} from '../smartclone/strategy.ts';
 
 /**
- * The SharedSnapshot that this very DataVolume was assigned to. The annotation is `name/UID`: a DataVolume made from
- * another one's YAML, or from a backup, carries it along, but was asked for later, perhaps after the cut.
+ * The SharedSnapshot that this very DataVolume was assigned to. The annotation ends with the DataVolume's own UID: one
+ * made from another one's YAML, or from a backup, carries it along, but was asked for later, perhaps after the cut.
  */
-export function assignmentOf({metadata}: DataVolume): string | undefined {
-	const [name, uid] = (metadata.annotations?.[annotations.sharedSnapshot] ?? '').split('/', 2);
-	return uid === metadata.uid ? name : undefined;
+export function assignmentOf({metadata}: DataVolume): Assignment | undefined {
+	const [name, sharedUid, uid] = (metadata.annotations?.[annotations.sharedSnapshot] ?? '').split('/', 3);
+	return uid !== undefined && uid === metadata.uid ? `${name}/${sharedUid}` : undefined;
 }
 
 export const dataVolumesByShared: Index<DataVolume> = {
 	name: 'sharedSnapshot',
 	keys: (dataVolume) => {
-		const name = assignmentOf(dataVolume);
-		return name ? [name] : [];
+		const assignment = assignmentOf(dataVolume);
+		return assignment ? [assignment] : [];
 	},
 };
 
@@ -37,20 +39,36 @@ export const dataVolumesBySnapshot: Index<DataVolume> = {
 	keys: ({spec: {source}}) => (source?.snapshot ? [`${source.snapshot.namespace}/${source.snapshot.name}`] : []),
 };
 
-export function requestOf(dataVolume: DataVolume): CloneRequest | undefined {
+/** @param way as decided now; without it, as it was when the request was assigned. */
+export function requestOf(dataVolume: DataVolume, way: CloneWay = wayOf(dataVolume)): CloneRequest | undefined {
 	const {namespace = '', name, uid} = dataVolume.metadata;
 	const source = dataVolume.spec.source?.pvc;
-	return source && uid ? {namespace, name, uid, source: {namespace: source.namespace, name: source.name}} : undefined;
+	if (!source || !uid) return undefined;
+	const restoresIn = way === 'snapshot' ? namespace : source.namespace;
+	return {namespace, name, uid, source: {namespace: source.namespace, name: source.name}, way, restoresIn};
+}
+
+function wayOf({metadata}: DataVolume): CloneWay {
+	return metadata.annotations?.[annotations.cloneType] === 'copy' ? 'copy' : 'snapshot';
+}
+
+/** Nobody uses it yet, and its class makes no volume before somebody does. */
+function waitsForConsumer(caches: Caches, {metadata, spec}: PersistentVolumeClaim): boolean {
+	const storageClass = caches.store(resources.storageClasses).get(undefined, spec.storageClassName ?? '');
+	return (
+		storageClass?.volumeBindingMode === 'WaitForFirstConsumer' &&
+		metadata.annotations?.[annotations.selectedNode] === undefined
+	);
 }
 
 /** @param caches of the whole program; the index {@link dataVolumesByShared} is added here. */
 export function makeCloneRequests(api: KubeApi, caches: Caches): CloneRequests {
 	caches.addIndex(resources.dataVolumes, dataVolumesByShared);
 	return {
-		assignedTo(sharedSnapshot) {
+		assignedTo(assignment) {
 			return caches
 				.store(resources.dataVolumes)
-				.byIndex(dataVolumesByShared.name, sharedSnapshot)
+				.byIndex(dataVolumesByShared.name, assignment)
 				.flatMap((dataVolume): AssignedRequest[] => {
 					const request = requestOf(dataVolume);
 					if (!request) return [];
@@ -60,16 +78,22 @@ export function makeCloneRequests(api: KubeApi, caches: Caches): CloneRequests {
 						?.metadata.deletionTimestamp;
 					const ended =
 						claim?.status?.phase === 'Bound' || (dataVolume.metadata.deletionTimestamp ?? leaves) !== undefined;
-					return [{...request, state: ended ? 'done' : 'open'}];
+					return [
+						{
+							...request,
+							state: ended ? 'done' : 'open',
+							parked: claim !== undefined && waitsForConsumer(caches, claim),
+						},
+					];
 				});
 		},
-		async assign(request, sharedSnapshot, rule, signal) {
+		async assign(request, assignment, rule, signal) {
 			const patch = {
 				metadata: {
 					annotations: {
-						[annotations.sharedSnapshot]: `${sharedSnapshot}/${request.uid}`,
+						[annotations.sharedSnapshot]: `${assignment}/${request.uid}`,
 						[annotations.reuseRule]: rule,
-						[annotations.cloneType]: 'snapshot',
+						[annotations.cloneType]: request.way,
 					},
 				},
 			};

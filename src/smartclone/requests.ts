@@ -6,7 +6,8 @@
  * Waiting requests live in memory only: whoever waits asks again in every round of its own controller, so a restart
  * forgets nothing that is not said again. The assignment is durable, on the request.
  */
-import type {ReuseRule} from '../api/sharedsnapshot.ts';
+import type {ReuseRule, SharedSnapshot} from '../api/sharedsnapshot.ts';
+import type {CloneWay} from './strategy.ts';
 
 export interface CloneRequest {
 	readonly namespace: string;
@@ -14,18 +15,36 @@ export interface CloneRequest {
 	readonly uid: string;
 	/** The claim whose content is wanted. */
 	readonly source: {readonly namespace: string; readonly name: string};
+	/** How it is cloned: a copy too may read from a restore of the shared snapshot. */
+	readonly way: CloneWay;
+	/** Namespace that the snapshot is restored in: the request's own, or the source's where what is restored is moved or copied. */
+	readonly restoresIn: string;
+}
+
+/** Names one SharedSnapshot for all time: `name/UID`. Names begin again once the object of that name is gone. */
+export type Assignment = string;
+
+export function assignmentTo({metadata}: SharedSnapshot): Assignment {
+	return `${metadata.name}/${metadata.uid ?? ''}`;
 }
 
 export interface AssignedRequest extends CloneRequest {
 	/** `open` until its volume is complete; from then on it needs the snapshot no longer. */
 	readonly state: 'open' | 'done';
+	/** Its claim waits for a first consumer, which may never come: it needs the snapshot, but restores nothing. */
+	readonly parked?: boolean;
+}
+
+export interface WaitingRequest extends CloneRequest {
+	/** Counted up as requests are seen: whatever is done after the count was taken is done after the request was made. */
+	readonly asked: number;
 }
 
 export interface CloneRequests {
 	/** Requests that carry the assignment to this SharedSnapshot, from the cache. */
-	assignedTo(sharedSnapshot: string): readonly AssignedRequest[];
+	assignedTo(assignment: Assignment): readonly AssignedRequest[];
 	/** Writes the assignment on the request. Resolves to false where the request is gone. */
-	assign(request: CloneRequest, sharedSnapshot: string, rule: ReuseRule, signal: AbortSignal): Promise<boolean>;
+	assign(request: CloneRequest, assignment: Assignment, rule: ReuseRule, signal: AbortSignal): Promise<boolean>;
 }
 
 export function sourceKey(source: {readonly namespace: string; readonly name: string}): string {
@@ -34,14 +53,15 @@ export function sourceKey(source: {readonly namespace: string; readonly name: st
 
 interface Remembered {
 	readonly request: CloneRequest;
-	readonly sharedSnapshot: string;
+	readonly assignment: Assignment;
 	/** The server said yes. Without it the write may have happened or not. */
 	readonly written: boolean;
 }
 
 /** Who waits for an assignment, and which assignments were written but may not have reached the cache yet. */
 export class WaitingRequests {
-	readonly #waiting = new Map<string, Map<string, CloneRequest>>();
+	readonly #waiting = new Map<string, Map<string, WaitingRequest>>();
+	#asked = 0;
 	readonly #assigned = new Map<string, Remembered>();
 	readonly #wake: (key: string) => void;
 
@@ -53,10 +73,12 @@ export class WaitingRequests {
 	/** Idempotent: the same request asks in every round until it sees its assignment. */
 	ask(request: CloneRequest): void {
 		const key = sourceKey(request.source);
-		const ofSource = this.#waiting.get(key) ?? new Map<string, CloneRequest>();
+		const ofSource = this.#waiting.get(key) ?? new Map<string, WaitingRequest>();
 		this.#waiting.set(key, ofSource);
-		if (ofSource.has(request.uid)) return;
-		ofSource.set(request.uid, request);
+		const known = ofSource.get(request.uid);
+		if (known?.way === request.way) return;
+		if (!known) this.#asked += 1;
+		ofSource.set(request.uid, {...request, asked: known?.asked ?? this.#asked});
 		this.#wake(key);
 	}
 
@@ -77,7 +99,12 @@ export class WaitingRequests {
 		}
 	}
 
-	of(key: string): readonly CloneRequest[] {
+	/** Something changed that concerns all who wait. */
+	wakeAll(): void {
+		for (const key of this.#waiting.keys()) this.#wake(key);
+	}
+
+	of(key: string): readonly WaitingRequest[] {
 		return [...(this.#waiting.get(key)?.values() ?? [])];
 	}
 
@@ -85,12 +112,12 @@ export class WaitingRequests {
 	 * The assignment is about to be written. The request goes on waiting until the server has said yes: an answer that never
 	 * comes must not make it believe in an assignment that no restart would remember.
 	 */
-	assigning(request: CloneRequest, sharedSnapshot: string): void {
-		this.#assigned.set(request.uid, {request, sharedSnapshot, written: false});
+	assigning(request: CloneRequest, assignment: Assignment): void {
+		this.#assigned.set(request.uid, {request, assignment, written: false});
 	}
 
-	assigned(request: CloneRequest, sharedSnapshot: string): void {
-		this.#assigned.set(request.uid, {request, sharedSnapshot, written: true});
+	assigned(request: CloneRequest, assignment: Assignment): void {
+		this.#assigned.set(request.uid, {request, assignment, written: true});
 		const key = sourceKey(request.source);
 		const ofSource = this.#waiting.get(key);
 		ofSource?.delete(request.uid);
@@ -98,20 +125,20 @@ export class WaitingRequests {
 	}
 
 	/** The cache shows this assignment; it may still show the one before. */
-	confirm(uid: string, sharedSnapshot: string): void {
-		if (this.#assigned.get(uid)?.sharedSnapshot === sharedSnapshot) this.#assigned.delete(uid);
+	confirm(uid: string, assignment: Assignment): void {
+		if (this.#assigned.get(uid)?.assignment === assignment) this.#assigned.delete(uid);
 	}
 
 	/** An assignment that was written but is not in the cache yet. */
-	assignmentOf(uid: string): string | undefined {
+	assignmentOf(uid: string): Assignment | undefined {
 		const remembered = this.#assigned.get(uid);
-		return remembered?.written ? remembered.sharedSnapshot : undefined;
+		return remembered?.written ? remembered.assignment : undefined;
 	}
 
 	/** Assignments to this snapshot that the cache may not show yet. */
-	unconfirmed(sharedSnapshot: string): readonly CloneRequest[] {
+	unconfirmed(assignment: Assignment): readonly CloneRequest[] {
 		return [...this.#assigned.values()]
-			.filter((entry) => entry.sharedSnapshot === sharedSnapshot)
+			.filter((entry) => entry.assignment === assignment)
 			.map((entry) => entry.request);
 	}
 }

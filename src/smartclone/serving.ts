@@ -6,36 +6,57 @@ import {largest, parseQuantity} from '../api/quantity.ts';
 import type {Caches} from '../kube/caches.ts';
 import * as resources from '../kube/resources.ts';
 import {observeAlias, stripesOf} from './observe.ts';
-import type {CloneRequest} from './requests.ts';
-import {isCut, stripeOf, stripeState} from './sharing.ts';
+import {type Assignment, assignmentTo, type CloneRequest} from './requests.ts';
+import type {LostSnapshots} from './lost-snapshots.ts';
+import {snapshotSource} from './rules.ts';
+import {isCut, isHeld, isProtected, stripeOf, stripeState} from './sharing.ts';
 
 export type Serving =
 	/** Ask for an assignment: there is none, or what it names is gone, lost, or of another source. */
 	| {readonly state: 'none'}
-	| {readonly state: 'pending'; readonly sharedSnapshot: string; readonly message: string}
+	| {
+			readonly state: 'pending';
+			readonly sharedSnapshot: string;
+			readonly message: string;
+			/** The alias is being deleted, which waits for the claims that are restored from it; and none of them begins any more. */
+			readonly aliasLeaves?: boolean;
+	  }
 	| {
 			readonly state: 'ready';
 			readonly sharedSnapshot: string;
-			/** In the request's own namespace. */
+			/** In the namespace that the request is restored in. */
 			readonly snapshotName: string;
 			/** What a restore must ask for at least: the snapshot's size or the volume's, whichever is larger. */
 			readonly minimumBytes: bigint;
 	  };
 
-/** @param assignment name of a SharedSnapshot as written on the request; a user can forge it, so its source is compared. */
-export function servingOf(caches: Caches, request: CloneRequest, assignment: string | undefined): Serving {
-	const object = assignment ? caches.store(resources.sharedSnapshots).get(undefined, assignment) : undefined;
-	if (!object) return {state: 'none'};
+/**
+ * @param assignment as written on the request; a user can forge it, so its source is compared.
+ * @param lost snapshots that the storage no longer has.
+ */
+export function servingOf(
+	caches: Caches,
+	request: CloneRequest,
+	assignment: Assignment | undefined,
+	lost: Pick<LostSnapshots, 'messageOf'>,
+): Serving {
+	const [assigned = ''] = assignment?.split('/', 1) ?? [];
+	const object = assigned ? caches.store(resources.sharedSnapshots).get(undefined, assigned) : undefined;
+	if (!object || assignmentTo(object) !== assignment) return {state: 'none'};
 	const {namespace, name} = object.spec.source;
 	if (namespace !== request.source.namespace || name !== request.source.name) return {state: 'none'};
 	const sharedSnapshot = object.metadata.name;
 	const number = stripeOf(request.uid, object.spec.stripes);
 	const stripe = stripesOf(caches, object)[number];
-	const state = stripe ? stripeState(object, stripe) : 'lost';
-	if (state === 'lost') return {state: 'none'};
-	if (state !== 'ready' || !stripe) {
+	if (!stripe || lost.messageOf(object.metadata.uid ?? '') !== undefined) return {state: 'none'};
+	const isHere = namespace === request.restoresIn;
+	const state = stripeState(object, stripe);
+	// An alias outlives the VolumeSnapshot of a snapshot that is protected.
+	const isKept = !isHere && stripe.content !== undefined && isProtected(object, stripe) && isHeld(object, stripe);
+	if (state === 'lost' && !isKept) return {state: 'none'};
+	if (state !== 'ready' && !isKept) {
 		// A snapshot that is going away and is not there yet will never be.
-		if (object.metadata.deletionTimestamp && !(stripe && isCut(stripe))) return {state: 'none'};
+		if (object.metadata.deletionTimestamp && !isCut(stripe)) return {state: 'none'};
 		return {
 			state: 'pending',
 			sharedSnapshot,
@@ -46,9 +67,10 @@ export function servingOf(caches: Caches, request: CloneRequest, assignment: str
 	const capacity = parseQuantity(object.spec.content.capacity) ?? 0n;
 	const snapshotName = stripeName(object.metadata.uid ?? '', number);
 	const ready: Serving = {state: 'ready', sharedSnapshot, snapshotName, minimumBytes: largest(restoreSize, capacity)};
-	if (namespace === request.namespace) return ready;
-	const alias = observeAlias(caches, object, {namespace: request.namespace, stripe: number});
+	if (isHere) return ready;
+	const alias = observeAlias(caches, object, {namespace: request.restoresIn, stripe: number});
 	const usable =
+		snapshotSource(alias.snapshot, alias.content) &&
 		alias.content?.spec.source.snapshotHandle === stripe.content?.status?.snapshotHandle &&
 		alias.snapshot?.status?.readyToUse === true &&
 		!alias.snapshot.metadata.deletionTimestamp;
@@ -56,6 +78,7 @@ export function servingOf(caches: Caches, request: CloneRequest, assignment: str
 	return {
 		state: 'pending',
 		sharedSnapshot,
-		message: `Waiting until the snapshot of ${namespace}/${name} is available in namespace ${request.namespace}`,
+		...(alias.snapshot?.metadata.deletionTimestamp && {aliasLeaves: true}),
+		message: `Waiting until the snapshot of ${namespace}/${name} is available in namespace ${request.restoresIn}`,
 	};
 }

@@ -5,7 +5,7 @@ import {allDaemons, auditLog} from './cluster-daemons.ts';
 import {loadImage} from './container-images.ts';
 import {wantedNodes} from './node-count.ts';
 import {type RunningCluster, startCluster} from './start.ts';
-import {driversOf, journalFile, poolDir} from './storage.ts';
+import {driversOf, faultFile, journalFile, poolDir} from './storage.ts';
 import {endProcess, ensureDaemon, findDaemons, logFile} from './supervisor.ts';
 
 /** The cluster of this checkout, with everything that a test or the demo may look into. */
@@ -27,6 +27,8 @@ export type LocalCluster = {
 	readonly storageClasses: StorageClasses;
 	/** CSI driver name to the file in which it writes down every call. */
 	readonly journals: Readonly<Record<string, string>>;
+	/** CSI driver name to the file with its fault switches; see test/support/storage-faults.ts. */
+	readonly faultFiles: Readonly<Record<string, string>>;
 	/** The xfs that all volumes live on. */
 	readonly poolDir: string;
 	readonly runDir: string;
@@ -104,6 +106,7 @@ function makeHandle(cluster: RunningCluster): LocalCluster {
 			...(nodes.length > 1 && {nodeLocal: 'reflink-local', nodeLocalImmediate: 'reflink-local-immediate'}),
 		},
 		journals: Object.fromEntries(drivers.map((driver) => [driver.name, journalFile(layout, driver)])),
+		faultFiles: Object.fromEntries(drivers.map((driver) => [driver.name, faultFile(layout, driver)])),
 		poolDir: poolDir(layout),
 		runDir: layout.runDir,
 		auditLog: auditLog(layout),

@@ -68,6 +68,11 @@ export function journalFile(layout: Layout, driver: Driver): string {
 	return path.join(layout.runDir, 'journal', `${driver.name}.jsonl`);
 }
 
+/** Where the driver's fault switches are looked for, see csi/faults.ts. Nobody makes the file but tests. */
+export function faultFile(layout: Layout, driver: Driver): string {
+	return path.join(layout.runDir, 'faults', `${driver.name}.json`);
+}
+
 /** The file system that volumes live on: xfs in a sparse file, because FICLONE is what makes a snapshot of a file cheap. */
 export async function ensurePool(layout: Layout): Promise<void> {
 	const image = path.join(layout.runDir, 'pool.img');
@@ -91,6 +96,7 @@ export async function prepareDriver(layout: Layout, driver: Driver): Promise<voi
 	await mkdir(path.join(poolDir(layout), driver.shortName), {recursive: true});
 	await mkdir(path.dirname(journalFile(layout, driver)), {recursive: true});
 	await mkdir(path.dirname(driverSocket(layout, driver)), {recursive: true});
+	await mkdir(path.dirname(faultFile(layout, driver)), {recursive: true});
 }
 
 /** The first node's, where the sidecars reach the Controller service too, and those of the others. */
@@ -142,6 +148,7 @@ export function driverDaemons(
 					pool: path.join(poolDir(layout), driver.shortName),
 					endpoint: `unix://${socket}`,
 					journal: journalFile(layout, driver),
+					faults: faultFile(layout, driver),
 					'kubelet-dir': kubeletDir(layout, first),
 					'topology-key': driver.topologyKey,
 				}),

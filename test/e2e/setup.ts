@@ -15,6 +15,7 @@ import {until} from '../cluster/until.ts';
 import {startImageServer} from '../support/image-server.ts';
 import {installOnesnap} from '../support/install.ts';
 import {auditLeaks} from '../support/leak-audit.ts';
+import {clearFaults} from '../support/storage-faults.ts';
 import {makeTestImages, type TestImages} from './images.ts';
 import {testLabel} from './labels.ts';
 
@@ -109,6 +110,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
 
 export async function setUpOn(cluster: ClusterHandle, project: TestProject): Promise<() => Promise<void>> {
 	project.vitest.config.teardownTimeout = teardownMs;
+	if (cluster.kind === 'local') await clearFaults(cluster);
 	const {workerImage} = await installOnesnap(cluster);
 	const api = new KubeClient({connection: connect(cluster.kubeconfig), fieldManager: 'onesnap-e2e'});
 	await withProgress('removing what an earlier run left', () => removeTestObjects(api));

@@ -34,7 +34,7 @@ import {
 	type VolumeSnapshotContent,
 } from '../../src/api/snapshot.ts';
 import type {WorkerResult} from '../../src/api/worker-contract.ts';
-import type {CloneRequest} from '../../src/smartclone/requests.ts';
+import {assignmentTo, type CloneRequest} from '../../src/smartclone/requests.ts';
 import {sharedSnapshotName} from '../../src/smartclone/sharing.ts';
 
 export const driver = 'csi.example.com';
@@ -324,7 +324,7 @@ export function snapshotContent(options: ContentOptions = {}): VolumeSnapshotCon
 	};
 }
 
-/** A stripe of a shared snapshot that is cut and ready: the snapshot and its content. */
+/** A stripe of a shared snapshot that is cut, ready and protected: the snapshot and its content. */
 export function readyStripe(
 	shared: SharedSnapshot,
 	stripe = 0,
@@ -340,7 +340,8 @@ export function readyStripe(
 		labels: {[knownLabels.sharedSnapshotUid]: shared.metadata.uid ?? ''},
 		...overrides,
 	});
-	return {snapshot: cut, content: snapshotContent({of: cut, handle: `handle-of-${name}`})};
+	const ours = {labels: {[knownLabels.sharedSnapshotUid]: shared.metadata.uid ?? ''}, policy: 'Retain' as const};
+	return {snapshot: cut, content: snapshotContent({of: cut, handle: `handle-of-${name}`, ...ours})};
 }
 
 export interface PodOptions extends Common {
@@ -472,10 +473,15 @@ export function csiNode(name = 'node', drivers: readonly string[] = [driver]): C
 /** A clone request of a DataVolume `name` in `namespace`. */
 export function request(options: Partial<CloneRequest> = {}): CloneRequest {
 	const name = options.name ?? 'disk';
-	return {namespace: 'ns', name, uid: `${name}-uid`, source: {namespace: 'ns', name: 'claim'}, ...options};
+	const namespace = options.namespace ?? 'ns';
+	return {
+		...{namespace, name, uid: `${name}-uid`, source: {namespace: 'ns', name: 'claim'}},
+		...{way: 'snapshot', restoresIn: namespace},
+		...options,
+	};
 }
 
 /** What the DataVolume `disk`, or another of this UID, carries once it is assigned. */
 export function assignedTo(shared: SharedSnapshot, uid = 'disk-uid'): Readonly<Record<string, string>> {
-	return {[known.sharedSnapshot]: `${shared.metadata.name}/${uid}`};
+	return {[known.sharedSnapshot]: `${assignmentTo(shared)}/${uid}`};
 }

@@ -5,6 +5,8 @@ import {ensureDefinitions} from '../definitions.ts';
 import type {Handlers, Interceptor} from './chain.ts';
 import {controllerService} from './controller.ts';
 import {toCsiError} from './errors.ts';
+import {faultInterceptor} from './fault-interceptor.ts';
+import {FaultSwitches, openFaults} from './fault-switches.ts';
 import {identityService} from './identity.ts';
 import {JournalWriter, journalInterceptor} from './journal-writer.ts';
 import {nodeService} from './node.ts';
@@ -21,12 +23,13 @@ import {topologyController} from './topology.ts';
  * (reflink), a node reaches a volume through a loop device. Not a toy where it matters to those who test with it: what it
  * answers is durable, every call may be repeated, and it may be killed between any two writes.
  *
- *     chain.ts, server.ts     gRPC; what happens around every call: journal, locks, and in time faults
+ *     chain.ts, server.ts     gRPC; what happens around every call: journal, faults, locks
  *     controller.ts           volumes (create-volume.ts) and snapshots (snapshots.ts) as objects
  *     topology.ts             the same over several nodes, each with a pool of its own
  *     node.ts                 staging (node-stage.ts) and publishing (node-publish.ts) on a machine
  *     pool.ts                 the files: images and their records
  *     loop.ts, mounts.ts, filesystem.ts    the kernel
+ *     faults.ts               what it can be told to do worse
  *     journal.ts, usage.ts    for tests: what the storage did, and what it holds
  *
  * This starts it: its three services on one socket, and the kubelet's registration on another. One process serves all nodes of
@@ -37,16 +40,19 @@ export async function startDriver(options: DriverOptions, logger: Logger): Promi
 	const definitions = await loadDefinitions(csiProto);
 	const locks = new Locks();
 	const nodes = await openNodes(options, locks);
+	const pools = [...new Set(nodes.map(({pool}) => pool))];
+	const faults = openFaults(options.faults, logger);
 	const journal = new JournalWriter(options.journal);
 
-	// The order matters: what locks (and later faults) refuse is in the journal too.
+	// The order matters: what locks and faults refuse is in the journal too, and a call that is delayed holds no lock.
 	const interceptors = [
 		logInterceptor(logger),
 		journalInterceptor((record) => journal.append(record)),
+		faultInterceptor(pools, faults.file, faults.counts),
 		lockInterceptor(locks),
 	];
 	const [first] = nodes;
-	const controllerOf = ({pool}: ServedNode) => controllerService(pool, options);
+	const controllerOf = ({pool}: ServedNode) => controllerService(pool, options, new FaultSwitches(pool, faults));
 	const controller = options.topologyKey
 		? topologyController(
 				options.topologyKey,

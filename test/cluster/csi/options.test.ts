@@ -28,10 +28,11 @@ describe('parseOptions', () => {
 	});
 
 	it('takes everything', () => {
-		const more = ['--kubelet-dir', '/k', '--no-snapshots', '--csi-proto', '/c', '--registration-proto', '/r'];
-		expect(parseOptions([...least, ...more])).toMatchObject({
+		const files = ['--faults', '/f', '--csi-proto', '/c', '--registration-proto', '/r'];
+		expect(parseOptions([...least, '--kubelet-dir', '/k', '--no-snapshots', ...files])).toMatchObject({
 			kubeletDir: '/k',
 			snapshots: false,
+			faults: '/f',
 			csiProto: '/c',
 			registrationProto: '/r',
 		});

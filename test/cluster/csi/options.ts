@@ -16,6 +16,8 @@ export type DriverOptions = {
 	/** With it, volumes are local to a node: each node has a pool of its own in the pool folder, and is a segment of this key. */
 	readonly topologyKey?: string;
 	readonly snapshots: boolean;
+	/** Fault switches, see faults.ts. Default: none. The file need not exist; beside it, counts are kept. */
+	readonly faults?: string;
 	/** Default: from the local cluster's cache, definitions.ts. */
 	readonly csiProto?: string;
 	readonly registrationProto?: string;
@@ -26,7 +28,7 @@ export type DriverNode = Pick<DriverOptions, 'nodeId' | 'csiSocket' | 'kubeletDi
 
 const usage = `main.ts --name NAME --node-id NODE --pool DIR --endpoint unix:///path/csi.sock --journal FILE.jsonl
         [--kubelet-dir DIR] [--other-node ID,unix:///path/csi.sock[,KUBELET-DIR] ...] [--topology-key KEY] [--no-snapshots]
-        [--csi-proto FILE --registration-proto FILE]`;
+        [--faults FILE.json] [--csi-proto FILE --registration-proto FILE]`;
 
 export function parseOptions(args: readonly string[]): DriverOptions {
 	const {values} = parseArgs({
@@ -41,6 +43,7 @@ export function parseOptions(args: readonly string[]): DriverOptions {
 			'other-node': {type: 'string', multiple: true, default: []},
 			'topology-key': {type: 'string'},
 			'no-snapshots': {type: 'boolean', default: false},
+			faults: {type: 'string'},
 			'csi-proto': {type: 'string'},
 			'registration-proto': {type: 'string'},
 		},
@@ -60,6 +63,7 @@ export function parseOptions(args: readonly string[]): DriverOptions {
 		snapshots: !values['no-snapshots'],
 		...(values['kubelet-dir'] && {kubeletDir: values['kubelet-dir']}),
 		...(values['topology-key'] && {topologyKey: values['topology-key']}),
+		...(values.faults && {faults: values.faults}),
 		...(values['csi-proto'] && {csiProto: values['csi-proto']}),
 		...(values['registration-proto'] && {registrationProto: values['registration-proto']}),
 	};
