@@ -567,7 +567,6 @@ describe('status', () => {
 			'Warning CloneWithoutSource',
 		],
 		['a claim that cannot be rendered', {rendered: missing}, 'Warning ErrClaimNotValid'],
-		['a snapshot that is asked for', {dataVolume: cloning, clone: clone()}, 'Normal SnapshotForSmartCloneInProgress'],
 		[
 			'a clone that is there',
 			bound(restored({phase: 'Bound'}), {dataVolume: cloning, clone: clone()}),

@@ -32,6 +32,7 @@ import {retirementsTotal} from './metrics.ts';
 import {RefusedAliases} from './refused-aliases.ts';
 import {type CloneRequests, sourceKey, WaitingRequests} from './requests.ts';
 import {statusOf} from './status.ts';
+import {StatusPace} from './status-pace.ts';
 import {WriterWatch} from './writer-watch.ts';
 import {podsByClaim} from './writers.ts';
 
@@ -113,7 +114,21 @@ export function makeSmartClone(options: SmartCloneOptions): SmartClone {
 		retired.delete(uid);
 		lost.forget(uid);
 		lastUse.forget(uid);
+		pace.forget(uid);
 	});
+
+	const pace = new StatusPace(clock);
+	/** Resolves to after how long to come again. */
+	async function report(observed: Observed, signal: AbortSignal): Promise<number> {
+		let laterMs = safetyNetMs;
+		for (const shared of observed.shared) {
+			const status = statusOf(observed, shared);
+			const waitMs = pace.waitMs(shared.object, status);
+			if (waitMs > 0) laterMs = Math.min(laterMs, waitMs);
+			else await writeStatus(api, resources.sharedSnapshots, shared.object, status, signal);
+		}
+		return laterMs;
+	}
 
 	async function reconcile(key: string, round: Round): Promise<ReconcileResult> {
 		const {signal} = round;
@@ -129,10 +144,8 @@ export function makeSmartClone(options: SmartCloneOptions): SmartClone {
 			tellRefused(plan.shared, refusedAliases);
 			tell(plan);
 		}
-		for (const shared of observed.shared) {
-			await writeStatus(api, resources.sharedSnapshots, shared.object, statusOf(observed, shared), signal);
-		}
-		return next(observed, plan);
+		const laterMs = await report(observed, signal);
+		return next(observed, plan, laterMs);
 	}
 
 	const controller = new Controller({
@@ -192,11 +205,12 @@ export function makeSmartClone(options: SmartCloneOptions): SmartClone {
 	};
 }
 
-function next(observed: Observed, plan: SharingPlan): ReconcileResult {
-	if (plan.do === 'passBarrier') return {recheckAfterMs: PodBarrier.lateMs};
+/** @param laterMs after which a status is due that was not written now. */
+function next(observed: Observed, plan: SharingPlan, laterMs: number): ReconcileResult {
+	if (plan.do === 'passBarrier') return {recheckAfterMs: Math.min(PodBarrier.lateMs, laterMs)};
 	if (plan.do !== 'nothing') return {recheckAfterMs: nextStepMs};
 	if (observed.shared.length === 0 && observed.waiting.length === 0) return 'done';
-	const pauses = [safetyNetMs, ...(observed.refusedAliases.size > 0 ? [RefusedAliases.retryMs] : [])];
+	const pauses = [laterMs, ...(observed.refusedAliases.size > 0 ? [RefusedAliases.retryMs] : [])];
 	const isOpen = observed.shared.some(({life}) => life === 'Open');
 	return {recheckAfterMs: Math.min(...pauses, ...(isOpen && observed.cutPauseMs > 0 ? [observed.cutPauseMs] : []))};
 }
