@@ -184,7 +184,9 @@ function restore(
 	rule?: ReuseRule,
 ): DataVolumePlan {
 	const request = restoreRequest(clone, rendered);
-	const claim = makeRestoredClaim(dataVolume, rendered.spec, {name: snapshotName, request, rule});
+	const {volumeBindingMode, provisioner} = rendered.storageClass;
+	const atOnce = volumeBindingMode !== 'WaitForFirstConsumer' && {provisioner};
+	const claim = makeRestoredClaim(dataVolume, rendered.spec, {name: snapshotName, request, rule, ...atOnce});
 	return {do: 'restoreClaim', claim, snapshotName, window: clone.restoreWindow, decision};
 }
 
