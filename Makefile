@@ -29,6 +29,10 @@ integration: node_modules/.installed ## tests against a real kube-apiserver and 
 e2e: node_modules/.installed ## tests on the local cluster; one by name: make e2e NAME='clones share'
 	$(if $(NAME),vitest run --project e2e -t '$(NAME)',$(NODE) test/run.ts e2e)
 
+.PHONY: test-topology
+test-topology: node_modules/.installed ## tests on a local cluster of two nodes with node-local storage
+	vitest run --project topology
+
 .PHONY: demo
 demo: node_modules/.installed ## the main job on a local cluster: one download, one snapshot, eleven disks
 	$(NODE) test/demo/demo.ts
@@ -49,7 +53,7 @@ format: node_modules/.installed ## write the format
 	biome format --write
 
 .PHONY: cluster
-cluster: node_modules/.installed ## the local cluster of this checkout: start it, or find it running
+cluster: node_modules/.installed ## the local cluster of this checkout: start it, or find it running; with two nodes: NODES=2
 	@$(NODE) test/cluster/main.ts up
 
 .PHONY: cluster-down

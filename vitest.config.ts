@@ -34,6 +34,16 @@ export default defineConfig({
 					fileParallelism: false,
 				},
 			},
+			{
+				test: {
+					name: 'topology',
+					include: ['test/topology/**/*.test.ts'],
+					globalSetup: ['test/topology/setup.ts'],
+					testTimeout: 400_000,
+					hookTimeout: 900_000,
+					fileParallelism: false,
+				},
+			},
 		],
 	},
 });

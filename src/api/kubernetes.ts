@@ -190,6 +190,8 @@ export interface Container {
 export interface Pod extends KubeObject {
 	readonly spec: {
 		readonly containers: readonly Container[];
+		readonly initContainers?: readonly Container[];
+		readonly ephemeralContainers?: readonly Pick<Container, 'volumeMounts' | 'volumeDevices'>[];
 		readonly volumes?: readonly PodVolume[];
 		readonly nodeName?: string;
 		readonly restartPolicy?: string;

@@ -13,7 +13,7 @@ export const fieldManager = 'onesnap-controller';
 export const annotations = {
 	/** User -> us. On a DataVolume or claim: do not wait for a first consumer. Presence alone counts (CDI). */
 	bindImmediate: 'cdi.kubevirt.io/storage.bind.immediate.requested',
-	/** Us -> clients. Which way a clone went: `snapshot` or `copy` (CDI). Chosen once; on DataVolume and claim. */
+	/** Us -> clients. Which way a clone goes: `snapshot`, `csi-clone` or `copy` (CDI). Kept unless the way is given up; on DataVolume and claim. */
 	cloneType: 'cdi.kubevirt.io/cloneType',
 	/** Us -> people. Why a clone is not shared: the reasons' codes and words. On the claim (CDI). */
 	cloneFallbackReason: 'cdi.kubevirt.io/cloneFallbackReason',
@@ -31,8 +31,14 @@ export const annotations = {
 	sharedSnapshot: 'onesnap.io/shared-snapshot',
 	/** Us -> people: which rule let the snapshot serve this request. On the DataVolume; of a snapshot source, on the claim. */
 	reuseRule: 'onesnap.io/reuse-rule',
+	/** Us -> us, durable: ways that a clone tried in vain, as JSON with the DataVolume's UID. On the DataVolume. See datavolume/gave-up.ts. */
+	gaveUp: 'onesnap.io/gave-up',
+	/** User -> us. On a DataVolume: `quiet` waits until no Pod writes to the source, as CDI does. */
+	consistency: 'onesnap.io/consistency',
 	/** User -> us. On a claim: "true" says that its content never changes again. A claim gets its DataVolume's annotations when it is made. */
 	immutable: 'onesnap.io/immutable',
+	/** Us -> us. On our own Pod: a number that our Pod watch must show before rule WatchedQuiet is believed. */
+	watchBarrier: 'onesnap.io/watch-barrier',
 	/** Admin -> us. On a StorageClass: `equal` if restores must be of the source's size and grow afterwards. */
 	restoreSize: 'onesnap.io/restore-size',
 	/** Admin -> us. On a StorageClass: VolumeSnapshots per content, and restores in flight for each. */
@@ -44,11 +50,19 @@ export const annotations = {
 	/** Admin -> us. On a StorageClass: most snapshots of one volume, least seconds between two cuts of it. */
 	mostSnapshots: 'onesnap.io/most-snapshots',
 	secondsBetweenCuts: 'onesnap.io/seconds-between-cuts',
+	/** Admin -> us. On a StorageClass: whether a claim may be cloned by the driver (`first`, `fallback`, `never`), and at its own size only. */
+	csiClone: 'onesnap.io/csi-clone',
+	csiCloneSize: 'onesnap.io/csi-clone-size',
+	/** Admin -> us. On a StorageClass: after how long without an end a snapshot, or a restore, is given up. */
+	cutDeadline: 'onesnap.io/cut-deadline-seconds',
+	restoreDeadline: 'onesnap.io/restore-deadline-seconds',
 	/** scheduler -> provisioner, and us where a claim must bind with no consumer. */
 	selectedNode: 'volume.kubernetes.io/selected-node',
 	defaultStorageClass: 'storageclass.kubernetes.io/is-default-class',
 	defaultVirtStorageClass: 'storageclass.kubevirt.io/is-default-virt-class',
 	/** external-snapshotter: secrets for DeleteSnapshot; copied to aliases, which nobody else would give them. */
+	/** snapshot-controller -> sidecar: the VolumeSnapshot is being deleted. Us, where there is none any more to be deleted. */
+	snapshotBeingDeleted: 'snapshot.storage.kubernetes.io/volumesnapshot-being-deleted',
 	deletionSecretName: 'snapshot.storage.kubernetes.io/deletion-secret-name',
 	deletionSecretNamespace: 'snapshot.storage.kubernetes.io/deletion-secret-namespace',
 } as const;

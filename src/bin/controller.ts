@@ -26,6 +26,17 @@ const options = {
 		env: 'ONESNAP_IMAGE_PULL_SECRETS',
 	}),
 	namespace: text({help: 'Namespace of the Lease', env: 'ONESNAP_NAMESPACE', default: 'onesnap'}),
+	'pod-name': optionalText({
+		help: 'Name of this process’s own Pod: lets unused golden images keep their snapshot for later clones',
+		env: 'ONESNAP_POD_NAME',
+	}),
+	'snapshot-idle-seconds': integer({
+		help: 'After this long without a clone, the snapshot of a claim that is not declared immutable is deleted',
+		env: 'ONESNAP_SNAPSHOT_IDLE_SECONDS',
+		default: 600,
+		min: 0,
+		max: 31_536_000,
+	}),
 	identity: text({help: 'Name of this replica', env: 'ONESNAP_IDENTITY', default: 'onesnap-controller'}),
 	kubeconfig: optionalText({
 		help: 'Path of a kubeconfig; the Pod’s own service account where absent',
@@ -98,7 +109,13 @@ const events = new KubeEventRecorder({api, component: 'onesnap-controller', inst
 const filesystemOverhead = config['filesystem-overhead-permille'] / 1000;
 
 const requests = makeCloneRequests(api, caches);
-const smartClone = makeSmartClone({api, caches, events, log, requests});
+const podName = config['pod-name'];
+const smartClone = makeSmartClone({
+	...{api, caches, events, log, requests, clock: systemClock},
+	ownPod: podName ? {namespace: config.namespace, name: podName} : undefined,
+	run: randomUUID(),
+	idleLimitMs: config['snapshot-idle-seconds'] * 1000,
+});
 const populate = makePopulate({
 	api,
 	caches,
@@ -120,6 +137,7 @@ const dataVolumes = makeDataVolumeController({
 	clock: systemClock,
 	filesystemOverhead,
 	waiting: smartClone.waiting,
+	lost: smartClone.lost,
 	wakeSharing: smartClone.wake,
 	populationOf: populate.populationOf,
 	percentOf: (uid) => progress.of(uid),
@@ -137,7 +155,7 @@ await using _health = await startHealthServer({
 	ready: {caches: () => (caches.hasSynced ? undefined : 'the first lists are not complete yet')},
 });
 
-const watching = caches.start(shutdown.signal);
+const watching = Promise.all([caches.start(shutdown.signal), smartClone.watchWriters(shutdown.signal)]);
 const end = await elector.run(shutdown.signal, async (leadership) => {
 	const parts = [dataVolumes, populate.controller, smartClone.controller, progress];
 	await Promise.all(parts.map((part) => part.run(leadership)));

@@ -11,21 +11,22 @@ import type {EventRecorder} from '../kube/events.ts';
 import {keyOf} from '../kube/object-key.ts';
 import * as resources from '../kube/resources.ts';
 import type {Index} from '../kube/store.ts';
-import {writeStatus} from '../kube/write-status.ts';
 import {targetKeyOf} from '../populate/observe.ts';
 import type {Population} from '../populate/population.ts';
 import type {Clock} from '../process/clock.ts';
 import type {Logger} from '../process/log.ts';
+import type {SmartClone} from '../smartclone/controller.ts';
 import {sharedByUid, snapshotByShared} from '../smartclone/observe.ts';
 import {assignmentTo, type WaitingRequests} from '../smartclone/requests.ts';
 import {RestoreWindow} from '../smartclone/restore-window.ts';
 import {type DataVolumePlan, decide} from './decide.ts';
-import {decisionEvents, transitionEvents} from './events.ts';
+import {decisionEvents} from './events.ts';
 import {execute} from './execute.ts';
 import {dataVolumeSeconds, dataVolumesPending} from './metrics.ts';
-import {cloneSourcesByDataVolume, type Observed, observe} from './observe.ts';
+import {cloneSourcesByDataVolume, observe} from './observe.ts';
 import {dataVolumesByShared, dataVolumesBySnapshot, dataVolumesBySource} from './requests.ts';
-import {type Outcome, statusOf} from './status.ts';
+import {StatusReports} from './report.ts';
+import type {Outcome} from './status.ts';
 
 const safetyNetMs = 60_000;
 const nextStepMs = 50;
@@ -39,6 +40,8 @@ export interface DataVolumeOptions {
 	readonly log: Logger;
 	readonly clock: Clock;
 	readonly filesystemOverhead: number;
+	/** Where to tell that the storage no longer has a snapshot. */
+	readonly lost: SmartClone['lost'];
 	readonly waiting: WaitingRequests;
 	readonly wakeSharing: (source: {readonly namespace: string; readonly name: string}) => void;
 	readonly populationOf: (claim: PersistentVolumeClaim) => Population;
@@ -81,6 +84,7 @@ export function makeDataVolumeController(options: DataVolumeOptions): Controller
 	const context = {
 		caches,
 		waiting,
+		lost: options.lost,
 		filesystemOverhead: options.filesystemOverhead,
 		populationOf: options.populationOf,
 		percentOf: options.percentOf,
@@ -96,20 +100,7 @@ export function makeDataVolumeController(options: DataVolumeOptions): Controller
 		observeDuration(dataVolume, clock.now());
 	}
 
-	async function report(
-		observed: Observed,
-		plan: DataVolumePlan,
-		outcome: Outcome,
-		signal: AbortSignal,
-	): Promise<void> {
-		const {dataVolume} = observed;
-		const status = statusOf(observed, plan, outcome);
-		if (!dataVolume || !status) return;
-		if (!(await writeStatus(api, resources.dataVolumes, dataVolume, status, signal))) return;
-		// Told after it is written: a round that fails before says it again, and nobody hears it twice.
-		for (const event of transitionEvents(observed, status)) events.record(dataVolume, event);
-		countEnd(dataVolume, status);
-	}
+	const reports = new StatusReports({api, events, clock, onWritten: countEnd});
 
 	async function reconcile(key: string, round: Round): Promise<ReconcileResult> {
 		const {signal} = round;
@@ -132,8 +123,7 @@ export function makeDataVolumeController(options: DataVolumeOptions): Controller
 		const outcome = await execute({api, waiting, window, uid, wake, signal}, plan);
 		if (observed.dataVolume && !outcome.paced)
 			for (const event of decisionEvents(plan)) events.record(observed.dataVolume, event);
-		await report(observed, plan, outcome, signal);
-		return next(plan, outcome);
+		return sooner(next(plan, outcome), await reports.report(observed, plan, outcome, signal));
 	}
 
 	const ofSource = (namespace: string | undefined, name: string) =>
@@ -201,11 +191,17 @@ export function makeDataVolumeController(options: DataVolumeOptions): Controller
 		if (change.type !== 'delete') return;
 		const {uid = ''} = change.object.metadata;
 		ended.delete(uid);
+		reports.forget(uid);
 		waiting.withdraw(uid);
 		window.forget(uid);
 		if (change.object.spec.source?.pvc) options.wakeSharing(change.object.spec.source.pvc);
 	});
 	return controller;
+}
+
+function sooner(result: ReconcileResult, otherMs: number | undefined): ReconcileResult {
+	if (otherMs === undefined) return result;
+	return {recheckAfterMs: result === 'done' ? otherMs : Math.min(result.recheckAfterMs, otherMs)};
 }
 
 function next(plan: DataVolumePlan, outcome: Outcome): ReconcileResult {

@@ -179,6 +179,9 @@ describe('decide: a smart clone', () => {
 		const gone = {claim: restored()};
 		expect(of({serving: {state: 'none'}}, gone)).toMatchObject({do: 'abandonClaim', claim: {metadata: {name: 'disk'}}});
 		expect(of(ready(), gone)).toMatchObject({do: 'wait', reason: 'Restoring'});
+		const pending = {state: 'pending', sharedSnapshot: 'shared', message: 'why'} as const;
+		expect(of({serving: pending}, gone)).toMatchObject({do: 'wait', reason: 'Restoring'});
+		expect(of({serving: {...pending, aliasLeaves: true}}, gone)).toMatchObject({do: 'abandonClaim'});
 		expect(of({serving: {state: 'none'}}, {...gone, claim: restored({phase: 'Bound'}), volume: volume()}).do).toBe(
 			'nothing',
 		);
@@ -564,7 +567,6 @@ describe('status', () => {
 			'Warning CloneWithoutSource',
 		],
 		['a claim that cannot be rendered', {rendered: missing}, 'Warning ErrClaimNotValid'],
-		['a snapshot that is asked for', {dataVolume: cloning, clone: clone()}, 'Normal SnapshotForSmartCloneInProgress'],
 		[
 			'a clone that is there',
 			bound(restored({phase: 'Bound'}), {dataVolume: cloning, clone: clone()}),

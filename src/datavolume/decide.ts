@@ -97,6 +97,11 @@ function tendBound(observed: Observed, claim: PersistentVolumeClaim): DataVolume
 	return nothing;
 }
 
+function cannotBeRestored({clone}: Observed): boolean {
+	const serving = clone?.serving;
+	return serving?.state === 'none' || (serving?.state === 'pending' && serving.aliasLeaves === true);
+}
+
 function tendPending(observed: Observed, dataVolume: DataVolume, claim: PersistentVolumeClaim): DataVolumePlan {
 	const {source, rendered, population, node} = observed;
 	if (population) return sourceObject(observed, dataVolume) ?? wait('Population', population.message);
@@ -111,7 +116,7 @@ function tendPending(observed: Observed, dataVolume: DataVolume, claim: Persiste
 	if (waitsForConsumer) return wait('FirstConsumer', `Claim ${claim.metadata.name} waits for its first consumer`);
 	const external = !isRefusal(source) && source.kind === 'external';
 	// What it should be restored from is lost. It is bound to nothing and holds nothing: made anew from another snapshot.
-	if (observed.clone?.serving?.state === 'none' && isRestoredFromSnapshot(claim)) return {do: 'abandonClaim', claim};
+	if (cannotBeRestored(observed) && isRestoredFromSnapshot(claim)) return {do: 'abandonClaim', claim};
 	return external
 		? wait('Binding', `PVC ${claim.metadata.name} Pending`)
 		: wait('Restoring', `Claim ${claim.metadata.name} is being restored from snapshot ${claim.spec.dataSource?.name}`);

@@ -1,6 +1,10 @@
-/** Every event on a DataVolume, told once per transition. Reasons and messages as CDI has them. */
+/**
+ * Every event on a DataVolume, told once per transition. Reasons and messages as CDI has them. A clone from a snapshot
+ * tells one when it is done, which says the way it went; the phases before are told only of one that takes long.
+ */
 import {findCondition} from '../api/conditions.ts';
 import type {DataVolumePhase, DataVolumeStatus} from '../api/datavolume.ts';
+import {annotations} from '../api/names.ts';
 import type {EventText} from '../kube/events.ts';
 import type {CloneDecision} from '../smartclone/strategy.ts';
 import type {DataVolumePlan} from './decide.ts';
@@ -22,7 +26,27 @@ const warnings = new Set([
 	'ClaimLost',
 ]);
 
+/** The same of Running. */
+const workerTrouble = new Set(['Error', 'ChecksumError', 'ImagePullFailed']);
+
 const passing = new Set(['NotFound', 'Pending', 'RestoreWindowFull', 'SnapshotNotReady']);
+
+/** They pass within a moment each, and a thousand clones at once go through all of them. */
+const quietPhases: ReadonlySet<DataVolumePhase> = new Set([
+	'SnapshotForSmartCloneInProgress',
+	'CloneFromSnapshotSourceInProgress',
+	'PrepClaimInProgress',
+]);
+
+/** How a clone was made, in words. */
+function wayOf({claim, dataVolume}: Observed): string {
+	const way = claim?.metadata.annotations?.[annotations.cloneType];
+	if (way !== 'snapshot') return way === 'copy' ? 'copied' : 'cloned by the storage driver';
+	const {[annotations.sharedSnapshot]: assignment = '', [annotations.reuseRule]: rule} =
+		dataVolume?.metadata.annotations ?? {};
+	const [shared] = assignment.split('/', 1);
+	return shared ? `restored from shared snapshot ${shared}${rule ? ` (${rule})` : ''}` : 'restored from the snapshot';
+}
 
 function phaseEvent(observed: Observed, phase: DataVolumePhase): EventText | undefined {
 	const {dataVolume, clone, source} = observed;
@@ -58,7 +82,8 @@ function phaseEvent(observed: Observed, phase: DataVolumePhase): EventText | und
 		case 'PendingPopulation':
 			return normal('PendingPopulation', `PVC ${name} waits for its first consumer`);
 		case 'Succeeded':
-			if (clone) return normal('CloneSucceeded', `Successfully cloned from ${origin} into ${target}`);
+			if (clone)
+				return normal('CloneSucceeded', `Successfully cloned from ${origin} into ${target}: ${wayOf(observed)}`);
 			return imported
 				? normal('ImportSucceeded', `Successfully imported into PVC ${name}`)
 				: normal('ExternalPopulationSucceeded', `PVC ${name} was populated`);
@@ -74,18 +99,18 @@ function phaseEvent(observed: Observed, phase: DataVolumePhase): EventText | und
 	}
 }
 
-function conditionEvents(before: DataVolumeStatus | undefined, after: DataVolumeStatus): EventText[] {
+function conditionEvents(before: DataVolumeStatus | undefined, after: DataVolumeStatus, isClone: boolean): EventText[] {
 	return ['Bound', 'Running'].flatMap((type): EventText[] => {
 		const old = findCondition(before?.conditions, type);
 		const now = findCondition(after.conditions, type);
 		if (!now?.reason || (old?.reason === now.reason && old.message === now.message)) return [];
 		// What every claim goes through tells nobody anything.
 		if (type === 'Bound' && passing.has(now.reason)) return [];
+		// CloneSucceeded says it.
+		if (isClone && now.reason === 'Bound' && after.phase === 'Succeeded') return [];
 		if (type === 'Bound')
 			return [{type: warnings.has(now.reason) ? 'Warning' : 'Normal', reason: now.reason, message: now.message ?? ''}];
-		return now.reason === 'Error' || now.reason === 'ChecksumError' || now.reason === 'ImagePullFailed'
-			? [{type: 'Warning', reason: now.reason, message: now.message ?? ''}]
-			: [];
+		return workerTrouble.has(now.reason) ? [{type: 'Warning', reason: now.reason, message: now.message ?? ''}] : [];
 	});
 }
 
@@ -93,8 +118,24 @@ function conditionEvents(before: DataVolumeStatus | undefined, after: DataVolume
 export function transitionEvents(observed: Observed, after: DataVolumeStatus): EventText[] {
 	const before = observed.dataVolume?.status;
 	const phase = after.phase ?? '';
-	const ofPhase = phase === (before?.phase ?? '') ? undefined : phaseEvent(observed, phase);
-	return [...conditionEvents(before, after), ...(ofPhase ? [ofPhase] : [])];
+	const isTold = phase !== (before?.phase ?? '') && !quietPhases.has(phase);
+	const ofPhase = isTold ? phaseEvent(observed, phase) : undefined;
+	return [...conditionEvents(before, after, observed.clone !== undefined), ...(ofPhase ? [ofPhase] : [])];
+}
+
+/** Of a phase that has lasted longer than it should. To wait in line for a restore is no news, however long it is. */
+export function slowEvent(observed: Observed, status: DataVolumeStatus): EventText | undefined {
+	const {phase = ''} = status;
+	if (!quietPhases.has(phase) || findCondition(status.conditions, 'Bound')?.reason === 'RestoreWindowFull')
+		return undefined;
+	return phaseEvent(observed, phase);
+}
+
+/** Something that a person should hear of at once. */
+export function hasWarning({conditions}: DataVolumeStatus): boolean {
+	const bound = findCondition(conditions, 'Bound');
+	const running = findCondition(conditions, 'Running');
+	return warnings.has(bound?.reason ?? '') || workerTrouble.has(running?.reason ?? '');
 }
 
 /** A clone that is copied although it could be shared elsewhere: which conditions are missing, once, when its claim is made. */

@@ -11,9 +11,11 @@ import * as resources from '../kube/resources.ts';
 import type {Index} from '../kube/store.ts';
 import type {Population} from '../populate/population.ts';
 import {driverPolicy} from '../smartclone/driver-policy.ts';
+import type {LostSnapshots} from '../smartclone/lost-snapshots.ts';
 import type {WaitingRequests} from '../smartclone/requests.ts';
 import {type Serving, servingOf} from '../smartclone/serving.ts';
 import {chooseNode} from '../smartclone/placement.ts';
+import {snapshotSource} from '../smartclone/rules.ts';
 import {contentOf} from '../smartclone/sharing.ts';
 import {chooseSnapshotClass} from '../smartclone/snapshot-class.ts';
 import {chooseWay, type CloneDecision} from '../smartclone/strategy.ts';
@@ -88,6 +90,7 @@ export const cloneSourcesByDataVolume: Index<VolumeCloneSource> = {
 export interface ObserveContext {
 	readonly caches: Caches;
 	readonly waiting: WaitingRequests;
+	readonly lost: Pick<LostSnapshots, 'messageOf'>;
 	readonly filesystemOverhead: number;
 	readonly populationOf: (claim: PersistentVolumeClaim) => Population;
 	readonly percentOf: (claimUid: string) => number | undefined;
@@ -115,8 +118,7 @@ function observeOrigin(caches: Caches, source: Source): Origin | undefined {
 	const snapshot = caches.store(resources.volumeSnapshots).get(namespace, name);
 	const contentName = snapshot?.status?.boundVolumeSnapshotContentName;
 	const content = contentName ? caches.store(resources.volumeSnapshotContents).get(undefined, contentName) : undefined;
-	// Bound in both directions: a user can write one of them.
-	const bound = content?.spec.volumeSnapshotRef.uid === snapshot?.metadata.uid ? content : undefined;
+	const bound = snapshotSource(snapshot, content) ? content : undefined;
 	return {origin: {kind: 'VolumeSnapshot', namespace, name}, snapshot, content: bound};
 }
 
@@ -200,7 +202,7 @@ function observeClone(
 					snapshotClass: chooseSnapshotClass(caches.store(resources.volumeSnapshotClasses).list(), driver)?.metadata
 						.name,
 				});
-	const serving = request && servingOf(caches, request, assignment);
+	const serving = request && servingOf(caches, request, assignment, context.lost);
 	return {
 		origin: origin.origin,
 		problem,

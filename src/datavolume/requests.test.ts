@@ -36,7 +36,9 @@ describe('assignedTo', () => {
 		['done when its claim is bound', assigned(), [claim({name: 'disk'})], 'done'],
 		['done when it is being deleted', assigned({deleting: true, finalizers: ['x']}), [], 'done'],
 	])('a request is %s', (_, dataVolume_, claims, state) => {
-		expect(requestsOf([dataVolume_], claims).requests.assignedTo(assignment)).toEqual([{...request(), state}]);
+		expect(requestsOf([dataVolume_], claims).requests.assignedTo(assignment)).toEqual([
+			{...request(), state, parked: false},
+		]);
 	});
 
 	test('is by name and UID of the shared snapshot: a later one may have the name', () => {

@@ -1,5 +1,6 @@
 /** DataVolumes as clone requests of the smartclone layer. */
 import type {DataVolume} from '../api/datavolume.ts';
+import type {PersistentVolumeClaim} from '../api/kubernetes.ts';
 import {annotations, fieldManager} from '../api/names.ts';
 import type {Caches} from '../kube/caches.ts';
 import type {KubeApi} from '../kube/client.ts';
@@ -51,6 +52,15 @@ function wayOf({metadata}: DataVolume): CloneWay {
 	return metadata.annotations?.[annotations.cloneType] === 'copy' ? 'copy' : 'snapshot';
 }
 
+/** Nobody uses it yet, and its class makes no volume before somebody does. */
+function waitsForConsumer(caches: Caches, {metadata, spec}: PersistentVolumeClaim): boolean {
+	const storageClass = caches.store(resources.storageClasses).get(undefined, spec.storageClassName ?? '');
+	return (
+		storageClass?.volumeBindingMode === 'WaitForFirstConsumer' &&
+		metadata.annotations?.[annotations.selectedNode] === undefined
+	);
+}
+
 /** @param caches of the whole program; the index {@link dataVolumesByShared} is added here. */
 export function makeCloneRequests(api: KubeApi, caches: Caches): CloneRequests {
 	caches.addIndex(resources.dataVolumes, dataVolumesByShared);
@@ -68,7 +78,13 @@ export function makeCloneRequests(api: KubeApi, caches: Caches): CloneRequests {
 						?.metadata.deletionTimestamp;
 					const ended =
 						claim?.status?.phase === 'Bound' || (dataVolume.metadata.deletionTimestamp ?? leaves) !== undefined;
-					return [{...request, state: ended ? 'done' : 'open'}];
+					return [
+						{
+							...request,
+							state: ended ? 'done' : 'open',
+							parked: claim !== undefined && waitsForConsumer(caches, claim),
+						},
+					];
 				});
 		},
 		async assign(request, assignment, rule, signal) {

@@ -6,8 +6,8 @@ import {isConflict, isNotFound} from './errors.ts';
 import type {Resource} from './resources.ts';
 
 /**
- * Makes the whole status what it should be, in one merge patch: what is no longer in it is set to null. False where it
- * was so already, or the object is gone.
+ * Makes the whole status what it should be, in one merge patch: what is no longer in it is set to null. Resolves to the
+ * object as it is then; to undefined where nothing was written: it was so already, or the object is gone.
  */
 export async function writeStatus<Status extends object, T extends KubeObject & {readonly status?: Status}>(
 	api: Pick<KubeApi, 'mergePatchStatus'>,
@@ -15,9 +15,9 @@ export async function writeStatus<Status extends object, T extends KubeObject & 
 	object: T,
 	status: Status,
 	signal: AbortSignal,
-): Promise<boolean> {
+): Promise<T | undefined> {
 	const before: object = object.status ?? {};
-	if (isDeepStrictEqual(before, status)) return false;
+	if (isDeepStrictEqual(before, status)) return undefined;
 	const removed = Object.fromEntries(
 		Object.keys(before)
 			.filter((name) => !(name in status))
@@ -25,14 +25,13 @@ export async function writeStatus<Status extends object, T extends KubeObject & 
 	);
 	try {
 		const patch: object = {status: {...removed, ...status}};
-		await api.mergePatchStatus(resource, object.metadata, patch as MergePatch<T>, {
+		return await api.mergePatchStatus(resource, object.metadata, patch as MergePatch<T>, {
 			uid: object.metadata.uid,
 			fieldManager,
 			signal,
 		});
-		return true;
 	} catch (error) {
-		if (isNotFound(error) || isConflict(error)) return false;
+		if (isNotFound(error) || isConflict(error)) return undefined;
 		throw error;
 	}
 }

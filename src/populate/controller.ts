@@ -21,11 +21,11 @@ import {
 	claimsByTarget,
 	cloneSourcesByOrigin,
 	observe,
-	podsByClaim,
 	podsByTarget,
 	sourceRefOf,
 	targetKeyOf,
 } from './observe.ts';
+import {podsByClaim} from '../smartclone/writers.ts';
 import {describe, type Population} from './population.ts';
 
 /** The watches tell of every change; this is for the ones that no watch shows, a Secret that appears for example. */

@@ -6,16 +6,16 @@ import {
 	importSource,
 	madeFor,
 	pod,
-	type PodOptions,
 	snapshot,
 	snapshotContent,
 	storageClass,
 } from '../../test/support/builders.ts';
 import {MemoryCaches} from '../../test/support/memory-caches.ts';
 import type {KubeObject, PersistentVolumeClaim} from '../api/kubernetes.ts';
-import {annotations, cdiGroup, labels} from '../api/names.ts';
+import {annotations, cdiGroup} from '../api/names.ts';
 import * as resources from '../kube/resources.ts';
-import {claimsByTarget, observe, podsByClaim, podsByTarget, sourceRefOf, writersOf} from './observe.ts';
+import {podsByClaim} from '../smartclone/writers.ts';
+import {claimsByTarget, observe, podsByTarget, sourceRefOf} from './observe.ts';
 
 function cachesOf(...objects: KubeObject[]) {
 	const {caches} = new MemoryCaches(objects);
@@ -49,28 +49,6 @@ describe('sourceRefOf', () => {
 		['nothing is nothing', claim(), undefined],
 	])('%s', (_, of, namespace) => {
 		expect(sourceRefOf(of)?.namespace).toBe(namespace);
-	});
-});
-
-describe('writersOf', () => {
-	const golden = claim({name: 'golden'});
-	test.each<[string, PodOptions, boolean]>([
-		['mounts it', {mounts: [{claim: 'golden'}]}, true],
-		['has it as a device', {mounts: [{claim: 'golden', device: true}]}, true],
-		['has not started yet', {phase: 'Pending', mounts: [{claim: 'golden'}]}, true],
-		['is being deleted', {deleting: true, mounts: [{claim: 'golden'}]}, true],
-		['mounts it read-only', {mounts: [{claim: 'golden', readOnly: true}]}, false],
-		['has ended', {phase: 'Succeeded', mounts: [{claim: 'golden'}]}, false],
-		['has failed', {phase: 'Failed', mounts: [{claim: 'golden'}]}, false],
-		[
-			'is a copier of ours',
-			{labels: {[labels.cdiComponent]: 'cdi-clone-source'}, mounts: [{claim: 'golden', device: true}]},
-			false,
-		],
-		['mounts another claim', {mounts: [{claim: 'other'}]}, false],
-		['is in another namespace', {namespace: 'other', mounts: [{claim: 'golden'}]}, false],
-	])('a Pod that %s: %s', (_, options, writes) => {
-		expect(writersOf(cachesOf(pod(options)), golden)).toHaveLength(writes ? 1 : 0);
 	});
 });
 

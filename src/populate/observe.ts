@@ -15,6 +15,7 @@ import type {Caches} from '../kube/caches.ts';
 import * as resources from '../kube/resources.ts';
 import type {Index} from '../kube/store.ts';
 import {chooseNode} from '../smartclone/placement.ts';
+import {writersOf} from '../smartclone/writers.ts';
 import {primeNameOf} from './objects.ts';
 
 export interface ImportOrder {
@@ -80,15 +81,6 @@ export const claimsByTarget: Index<PersistentVolumeClaim> = {
 };
 export const podsByTarget: Index<Pod> = {name: 'target', keys: (pod) => keysOf(targetKeyOf(pod))};
 
-/** Pods by the claims they mount, as `namespace/claim`. */
-export const podsByClaim: Index<Pod> = {
-	name: 'claim',
-	keys: (pod) =>
-		(pod.spec.volumes ?? []).flatMap(({persistentVolumeClaim}) =>
-			persistentVolumeClaim ? [`${pod.metadata.namespace}/${persistentVolumeClaim.claimName}`] : [],
-		),
-};
-
 /** Targets by the object their dataSourceRef names, as `Kind/namespace/name`. */
 export const claimsBySource: Index<PersistentVolumeClaim> = {
 	name: 'dataSourceRef',
@@ -120,37 +112,6 @@ export function sourceRefOf(
 	if (ref.kind !== 'VolumeCloneSource') return undefined;
 	const elsewhere = claim.metadata.annotations?.[annotations.dataSourceNamespace];
 	return {kind: 'VolumeCloneSource', namespace: elsewhere ?? namespace, name: ref.name};
-}
-
-/** Whether a Pod could write to the claim. A block device has no read-only mount, and the claim's flag is what counts. */
-function mayWrite(pod: Pod, claimName: string): boolean {
-	const volumes = (pod.spec.volumes ?? []).filter(
-		({persistentVolumeClaim}) => persistentVolumeClaim?.claimName === claimName,
-	);
-	return volumes.some(({name, persistentVolumeClaim}) => {
-		if (persistentVolumeClaim?.readOnly) return false;
-		const devices = pod.spec.containers.some(({volumeDevices}) =>
-			volumeDevices?.some((device) => device.name === name),
-		);
-		const mounts = pod.spec.containers.flatMap(
-			({volumeMounts}) => volumeMounts?.filter((mount) => mount.name === name) ?? [],
-		);
-		return devices || mounts.length === 0 || mounts.some((mount) => mount.readOnly !== true);
-	});
-}
-
-/** Copiers mount their source read-only; on a block device nothing says so, but they only read it. */
-function isOurReader(pod: Pod): boolean {
-	return pod.metadata.labels?.[labels.cdiComponent] === 'cdi-clone-source';
-}
-
-export function writersOf(caches: Caches, claim: PersistentVolumeClaim): Pod[] {
-	const {namespace, name} = claim.metadata;
-	return caches
-		.store(resources.pods)
-		.byIndex(podsByClaim.name, `${namespace}/${name}`)
-		.filter((pod) => pod.status?.phase !== 'Succeeded' && pod.status?.phase !== 'Failed')
-		.filter((pod) => !isOurReader(pod) && mayWrite(pod, name));
 }
 
 function observeOrder(caches: Caches, target: PersistentVolumeClaim): Order | undefined {

@@ -3,29 +3,45 @@
  * assigning and closing never overlap: the proof behind rule GroupCommit (see sharing.ts).
  */
 import type {KubeObject} from '../api/kubernetes.ts';
-import {labels} from '../api/names.ts';
+import {annotations, labels} from '../api/names.ts';
+import type {SharedSnapshot} from '../api/sharedsnapshot.ts';
 import type {Caches} from '../kube/caches.ts';
 import type {KubeApi} from '../kube/client.ts';
 import {Controller, type ReconcileResult, type Round, watch} from '../kube/controller.ts';
 import type {EventRecorder} from '../kube/events.ts';
-import {ApiError} from '../kube/errors.ts';
 import * as resources from '../kube/resources.ts';
-import {systemClock} from '../process/clock.ts';
+import type {Clock} from '../process/clock.ts';
+import {PodBarrier} from '../kube/pod-barrier.ts';
 import {writeStatus} from '../kube/write-status.ts';
 import type {Logger} from '../process/log.ts';
-import {aliasKey, decide, type SharingPlan} from './decide.ts';
+import {decide, type SharingPlan} from './decide.ts';
 import {eventOf} from './events.ts';
-import {execute} from './execute.ts';
-import {contentByShared, observe, sharedBySource, sharedByUid, snapshotByShared} from './observe.ts';
+import {execute, type RefusedAlias} from './execute.ts';
+import {LastUse} from './last-use.ts';
+import {LostSnapshots} from './lost-snapshots.ts';
+import {
+	claimsBySnapshot,
+	contentByShared,
+	type Observed,
+	observe,
+	sharedBySource,
+	sharedByUid,
+	snapshotByShared,
+} from './observe.ts';
 import {retirementsTotal} from './metrics.ts';
 import {RefusedAliases} from './refused-aliases.ts';
 import {type CloneRequests, sourceKey, WaitingRequests} from './requests.ts';
 import {statusOf} from './status.ts';
+import {StatusPace} from './status-pace.ts';
+import {WriterWatch} from './writer-watch.ts';
+import {podsByClaim} from './writers.ts';
 
 /** A plan was carried out; the watches will say so, this is for when they do not. */
 const safetyNetMs = 60_000;
 /** Between two steps of one round: the cache shows what was written a little later. */
 const nextStepMs = 50;
+/** Between looks whether the watches of writers began anew. */
+const baselineMs = 1000;
 
 export interface SmartCloneOptions {
 	readonly api: KubeApi;
@@ -33,20 +49,38 @@ export interface SmartCloneOptions {
 	readonly events: EventRecorder;
 	readonly log: Logger;
 	readonly requests: CloneRequests;
+	readonly clock: Clock;
+	/** Our own Pod, where there is one: without it rule WatchedQuiet cannot be proven. */
+	readonly ownPod: {readonly namespace: string; readonly name: string} | undefined;
+	/** Unique for each run of the process. */
+	readonly run: string;
+	/** One that is kept for later requests by rule WatchedQuiet goes after this time without any. */
+	readonly idleLimitMs: number;
 }
 
 export interface SmartClone {
 	readonly controller: Controller;
+	/** Runs on a replica that does not lead, too: so that a failover need not lose what it has seen. */
+	readonly watchWriters: (signal: AbortSignal) => Promise<void>;
+	/** Snapshots that the storage no longer has, said by whoever tried to restore from one. */
+	readonly lost: Pick<LostSnapshots, 'messageOf'> & {
+		readonly report: (shared: SharedSnapshot, message: string) => void;
+	};
 	readonly waiting: WaitingRequests;
 	/** The requests of this source changed: one ended, or went away. */
 	readonly wake: (source: {readonly namespace: string; readonly name: string}) => void;
 }
 
-export function makeSmartClone({api, caches, events, log, requests}: SmartCloneOptions): SmartClone {
+export function makeSmartClone(options: SmartCloneOptions): SmartClone {
+	const {api, caches, events, log, requests, clock, idleLimitMs} = options;
 	caches.addIndex(resources.sharedSnapshots, sharedBySource);
 	caches.addIndex(resources.sharedSnapshots, sharedByUid);
 	caches.addIndex(resources.volumeSnapshots, snapshotByShared);
 	caches.addIndex(resources.volumeSnapshotContents, contentByShared);
+	caches.addIndex(resources.persistentVolumeClaims, claimsBySnapshot);
+	const quiet = new WriterWatch(caches);
+	const lost = new LostSnapshots();
+	const lastUse = new LastUse(clock);
 
 	const shareds = caches.store(resources.sharedSnapshots);
 	const isKnown = (key: string) => shareds.byIndex(sharedBySource.name, key).length > 0 || waiting.of(key).length > 0;
@@ -54,18 +88,11 @@ export function makeSmartClone({api, caches, events, log, requests}: SmartCloneO
 		const uid = object?.metadata.labels?.[labels.sharedSnapshotUid];
 		return uid ? shareds.byIndex(sharedByUid.name, uid).map((shared) => sourceKey(shared.spec.source)) : [];
 	};
-	/** A namespace may refuse what is made in it; that concerns the clones there, and nobody else. */
-	async function isRefusedAlias(plan: SharingPlan, carryOut: () => Promise<void>): Promise<boolean> {
-		try {
-			await carryOut();
-			return false;
-		} catch (error) {
-			const isAlias = plan.do === 'createAliasContent' || plan.do === 'createAliasSnapshot';
-			if (!isAlias || !(error instanceof ApiError) || error.code >= 500) throw error;
-			refused.add(aliasKey(plan.shared, plan.place));
-			const message = `Not available in namespace ${plan.place.namespace}, clones there wait: ${error.statusMessage}`;
-			events.record(plan.shared, {type: 'Warning', reason: 'AliasRefused', message});
-			return true;
+	function tellRefused(shared: SharedSnapshot, refusedAliases: readonly RefusedAlias[]): void {
+		for (const {key, namespace, message} of refusedAliases) {
+			refused.add(key);
+			const text = `Not available in namespace ${namespace}, clones there wait: ${message}`;
+			events.record(shared, {type: 'Warning', reason: 'AliasRefused', message: text});
 		}
 	}
 
@@ -82,26 +109,43 @@ export function makeSmartClone({api, caches, events, log, requests}: SmartCloneO
 		if (event) events.record(plan.shared, event);
 	}
 	caches.onChange(resources.sharedSnapshots, ({type, object}) => {
-		if (type === 'delete') retired.delete(object.metadata.uid ?? '');
+		if (type !== 'delete') return;
+		const {uid = ''} = object.metadata;
+		retired.delete(uid);
+		lost.forget(uid);
+		lastUse.forget(uid);
+		pace.forget(uid);
 	});
+
+	const pace = new StatusPace(clock);
+	/** Resolves to after how long to come again. */
+	async function report(observed: Observed, signal: AbortSignal): Promise<number> {
+		let laterMs = safetyNetMs;
+		for (const shared of observed.shared) {
+			const status = statusOf(observed, shared);
+			const waitMs = pace.waitMs(shared.object, status);
+			if (waitMs > 0) laterMs = Math.min(laterMs, waitMs);
+			else await writeStatus(api, resources.sharedSnapshots, shared.object, status, signal);
+		}
+		return laterMs;
+	}
 
 	async function reconcile(key: string, round: Round): Promise<ReconcileResult> {
 		const {signal} = round;
-		const observed = observe(key, caches, requests, waiting, refused.current());
+		const observed = observe(key, {
+			...{caches, requests, waiting, lost, quiet, lastUse},
+			...{refusedAliases: refused.current(), idleLimitMs, nowMs: clock.now()},
+			barrier: {available: barrier.available, passed: barrier.passed},
+		});
 		const plan = decide(observed);
 		if (plan.do !== 'nothing') {
 			round.log.info({plan: plan.do, shared: plan.shared.metadata.name}, 'sharing step');
-			if (await isRefusedAlias(plan, () => execute({api, requests, waiting, signal}, plan)))
-				return {recheckAfterMs: nextStepMs};
+			const {refusedAliases = []} = await execute({api, requests, waiting, quiet, barrier, signal}, plan);
+			tellRefused(plan.shared, refusedAliases);
 			tell(plan);
 		}
-		for (const shared of observed.shared) {
-			await writeStatus(api, resources.sharedSnapshots, shared.object, statusOf(observed, shared), signal);
-		}
-		if (plan.do === 'nothing' && observed.refusedAliases.size > 0) return {recheckAfterMs: RefusedAliases.retryMs};
-		if (plan.do === 'nothing')
-			return observed.shared.length > 0 || observed.waiting.length > 0 ? {recheckAfterMs: safetyNetMs} : 'done';
-		return {recheckAfterMs: nextStepMs};
+		const laterMs = await report(observed, signal);
+		return next(observed, plan, laterMs);
 	}
 
 	const controller = new Controller({
@@ -117,6 +161,8 @@ export function makeSmartClone({api, caches, events, log, requests}: SmartCloneO
 				const {namespace, name = ''} = content.spec.volumeSnapshotRef;
 				return [...ofSharedUid(content), ...ofSharedUid(caches.store(resources.volumeSnapshots).get(namespace, name))];
 			}),
+			// One that begins to write ends the proof that nobody does.
+			watch(resources.pods, (pod) => podsByClaim.keys(pod).filter(isKnown)),
 			watch(resources.persistentVolumeClaims, ({metadata: {namespace, name}}) =>
 				[`${namespace}/${name}`].filter(isKnown),
 			),
@@ -125,7 +171,46 @@ export function makeSmartClone({api, caches, events, log, requests}: SmartCloneO
 			),
 		],
 	});
-	const refused = new RefusedAliases(systemClock);
+	const refused = new RefusedAliases(clock);
 	const waiting = new WaitingRequests((key) => controller.enqueue(key));
-	return {controller, waiting, wake: (source) => controller.enqueue(sourceKey(source))};
+	const barrier = new PodBarrier({
+		...{api, caches, clock, log, pod: options.ownPod, run: options.run},
+		annotation: annotations.watchBarrier,
+		onPassed: () => waiting.wakeAll(),
+	});
+
+	async function watchWriters(signal: AbortSignal): Promise<void> {
+		while (!signal.aborted) {
+			try {
+				await quiet.takeBaseline(api, signal);
+			} catch (error) {
+				// Without it, rule WatchedQuiet does not hold for what others cut: new snapshots are cut instead.
+				if (!signal.aborted) log.debug({err: error}, 'no list of shared snapshots');
+			}
+			await clock.sleep(baselineMs, signal);
+		}
+	}
+
+	return {
+		controller,
+		watchWriters,
+		waiting,
+		lost: {
+			messageOf: (uid) => lost.messageOf(uid),
+			report(shared, message) {
+				if (lost.report(shared.metadata.uid ?? '', message)) controller.enqueue(sourceKey(shared.spec.source));
+			},
+		},
+		wake: (source) => controller.enqueue(sourceKey(source)),
+	};
+}
+
+/** @param laterMs after which a status is due that was not written now. */
+function next(observed: Observed, plan: SharingPlan, laterMs: number): ReconcileResult {
+	if (plan.do === 'passBarrier') return {recheckAfterMs: Math.min(PodBarrier.lateMs, laterMs)};
+	if (plan.do !== 'nothing') return {recheckAfterMs: nextStepMs};
+	if (observed.shared.length === 0 && observed.waiting.length === 0) return 'done';
+	const pauses = [laterMs, ...(observed.refusedAliases.size > 0 ? [RefusedAliases.retryMs] : [])];
+	const isOpen = observed.shared.some(({life}) => life === 'Open');
+	return {recheckAfterMs: Math.min(...pauses, ...(isOpen && observed.cutPauseMs > 0 ? [observed.cutPauseMs] : []))};
 }

@@ -7,6 +7,7 @@ import {
 	sharedSnapshot,
 	type SharedSnapshotOptions,
 	snapshot,
+	snapshotContent,
 	volume,
 } from '../../test/support/builders.ts';
 import {MemoryCaches} from '../../test/support/memory-caches.ts';
@@ -17,6 +18,7 @@ import {decide, type RetireReason, reuseRule} from './decide.ts';
 import {defaultPolicy} from './driver-policy.ts';
 import {makeAliasContent, makeAliasSnapshot} from './objects.ts';
 import {
+	claimsBySnapshot,
 	contentByShared,
 	type Observed,
 	type ObservedShared,
@@ -24,10 +26,19 @@ import {
 	sharedBySource,
 	snapshotByShared,
 } from './observe.ts';
-import {type AssignedRequest, assignmentTo, WaitingRequests} from './requests.ts';
+import {
+	type AssignedRequest,
+	assignmentTo,
+	type CloneRequest,
+	type CloneRequests,
+	type WaitingRequest,
+	WaitingRequests,
+} from './requests.ts';
 import {lifeOf, type Stripe} from './sharing.ts';
 import {statusOf} from './status.ts';
 
+/** Of the snapshot-controller. */
+const protection = 'snapshot.storage.kubernetes.io/volumesnapshot-as-source-protection';
 const uncut: Stripe = {snapshot: undefined, content: undefined};
 const open = (name = 'disk', namespace = 'ns'): AssignedRequest => ({...request({name, namespace}), state: 'open'});
 const done = (name = 'disk'): AssignedRequest => ({...request({name}), state: 'done'});
@@ -35,11 +46,15 @@ const done = (name = 'disk'): AssignedRequest => ({...request({name}), state: 'd
 /** A shared snapshot as it is observed: its life follows from what it is made of. */
 function observed(
 	options: SharedSnapshotOptions,
-	rest: Partial<Pick<ObservedShared, 'stripes' | 'aliases' | 'requests'>> = {},
+	rest: Partial<Omit<ObservedShared, 'object' | 'life'>> = {},
 ): ObservedShared {
 	const object = sharedSnapshot(options);
 	const stripes = rest.stripes ?? [uncut];
-	return {object, stripes, life: lifeOf(object, stripes), aliases: rest.aliases ?? [], requests: rest.requests ?? []};
+	return {
+		...{object, stripes, life: lifeOf(object, stripes, rest.lost !== undefined), aliases: [], strays: [], requests: []},
+		...{lost: undefined, undisturbed: false, idleMs: 0, dependents: 0},
+		...rest,
+	};
 }
 
 const openOne = (requests: AssignedRequest[] = []) => observed({closed: false}, {requests});
@@ -49,6 +64,14 @@ function current(requests: AssignedRequest[] = [], options: SharedSnapshotOption
 }
 const draining = (requests: AssignedRequest[], stripes: Stripe[], aliases: ObservedShared['aliases'] = []) =>
 	observed({deleting: true}, {requests, stripes, aliases});
+
+/** Asks as the first. */
+const asking = (options: Partial<CloneRequest> = {}, asked = 1): WaitingRequest => ({...request(options), asked});
+
+const assigned = (name: string, requests: AssignedRequest[]): CloneRequests => ({
+	assignedTo: (shared) => (shared === name ? requests : []),
+	assign: async () => true,
+});
 
 const immutable = claim({annotations: {[annotations.immutable]: 'true'}});
 /** Cut when its source was immutable already. */
@@ -60,20 +83,21 @@ interface World {
 	readonly shared?: readonly ObservedShared[];
 	readonly waiting?: Observed['waiting'];
 	readonly snapshotClassName?: string | undefined;
+	readonly barrier?: Observed['barrier'];
+	readonly policy?: Observed['policy'];
+	readonly cutPauseMs?: number;
 }
+
+const watching = {available: true, passed: 0};
 
 function world(given: World): Observed {
 	return {
-		...observe(
-			'ns/claim',
-			emptyCaches(),
-			{assignedTo: () => [], assign: async () => true},
-			new WaitingRequests(() => {}),
-		),
+		...observe('ns/claim', {caches: emptyCaches(), requests: assigned('', []), waiting: new WaitingRequests(() => {})}),
 		claim: claim(),
 		content: contentKey(),
 		snapshotClassName: 'snapshots',
 		policy: defaultPolicy,
+		idleLimitMs: 1000,
 		shared: [],
 		waiting: [],
 		...given,
@@ -85,6 +109,7 @@ function emptyCaches(objects: readonly KubeObject[] = []) {
 	caches.addIndex(resources.sharedSnapshots, sharedBySource);
 	caches.addIndex(resources.volumeSnapshots, snapshotByShared);
 	caches.addIndex(resources.volumeSnapshotContents, contentByShared);
+	caches.addIndex(resources.persistentVolumeClaims, claimsBySnapshot);
 	return caches;
 }
 
@@ -96,13 +121,13 @@ describe('decide: a cut, step by step', () => {
 	});
 
 	test('somebody waits: a shared snapshot is opened, generation 1, nothing cut yet', () => {
-		const plan = planOf({waiting: [request()]});
+		const plan = planOf({waiting: [asking()]});
 		expect(plan).toMatchObject({do: 'open', shared: {spec: {closed: false, content: contentKey(), stripes: 1}}});
 		expect(plan.do === 'open' && plan.shared.metadata.name).toMatch(/-1$/);
 	});
 
 	test('it is open: all who wait are assigned by group commit', () => {
-		const waiting = [request({name: 'a'}), request({name: 'b'})];
+		const waiting = [asking({name: 'a'}), asking({name: 'b'}, 2)];
 		expect(planOf({waiting, shared: [openOne()]})).toMatchObject({
 			do: 'assign',
 			requests: waiting,
@@ -117,7 +142,7 @@ describe('decide: a cut, step by step', () => {
 	});
 
 	test('who comes before it is closed is assigned first', () => {
-		expect(planOf({waiting: [request({name: 'b'})], shared: [openOne([open('a')])]})).toMatchObject({do: 'assign'});
+		expect(planOf({waiting: [asking({name: 'b'})], shared: [openOne([open('a')])]})).toMatchObject({do: 'assign'});
 	});
 
 	test('it is closed: the first stripe that is missing is cut', () => {
@@ -142,7 +167,7 @@ describe('decide: a cut, step by step', () => {
 });
 
 describe('decide: who waits', () => {
-	const waiting = [request({name: 'late'})];
+	const waiting = [asking({name: 'late'})];
 
 	test.each<[string, ObservedShared]>([
 		['being cut', cutting([open()])],
@@ -240,21 +265,55 @@ describe('decide: retirement', () => {
 
 describe('decide: draining', () => {
 	const stripe = readyStripe(sharedSnapshot());
-	const going = (held: boolean) =>
-		readyStripe(sharedSnapshot(), 0, {
-			deleting: true,
-			finalizers: held ? [finalizers.sharedSnapshot, 'other'] : ['other'],
-		});
+	/** Its content is gone already. */
+	const going = (held: boolean) => {
+		const names = held ? [finalizers.sharedSnapshot, 'other'] : ['other'];
+		const {snapshot} = readyStripe(sharedSnapshot(), 0, {deleting: true, finalizers: names});
+		return {snapshot, content: undefined};
+	};
 
 	test('waits for clones that are being made', () => {
 		expect(planOf({shared: [draining([open()], [stripe])]})).toEqual({do: 'nothing'});
 	});
 
-	test('then deletes the snapshot, takes our finalizer off it, waits until it is gone, and goes itself', () => {
-		expect(planOf({shared: [draining([done()], [stripe])]})).toMatchObject({do: 'deleteSnapshot'});
+	test('then lifts its protection, deletes the snapshot, takes our finalizer off it, and goes itself', () => {
+		const bare = {...stripe, content: snapshotContent({of: stripe.snapshot})};
+		expect(planOf({shared: [draining([done()], [stripe])]})).toMatchObject({do: 'unprotect', orphaned: false});
+		expect(planOf({shared: [draining([done()], [bare])]})).toMatchObject({do: 'deleteSnapshot'});
 		expect(planOf({shared: [draining([done()], [going(true)])]})).toMatchObject({do: 'releaseSnapshot'});
 		expect(planOf({shared: [draining([done()], [going(false)])]})).toEqual({do: 'nothing'});
 		expect(planOf({shared: [draining([done()], [uncut])]})).toMatchObject({do: 'release'});
+	});
+
+	test('deletes the content itself where the snapshot-controller has let go without doing so', () => {
+		const content = snapshotContent({of: stripe.snapshot});
+		const {snapshot: left} = going(true);
+		const held = {...left, metadata: {...left.metadata, finalizers: [protection, finalizers.sharedSnapshot]}};
+		expect(planOf({shared: [draining([done()], [{snapshot: held, content}])]})).toEqual({do: 'nothing'});
+		expect(planOf({shared: [draining([done()], [{snapshot: left, content}])]})).toMatchObject({do: 'deleteContent'});
+		const leaving = {...content, metadata: {...content.metadata, deletionTimestamp: '2026-01-01T00:00:00Z'}};
+		expect(planOf({shared: [draining([done()], [{snapshot: left, content: leaving}])]})).toEqual({do: 'nothing'});
+	});
+
+	test('tells the sidecar itself that a content goes whose snapshot is gone', () => {
+		const stray = (options: Parameters<typeof snapshotContent>[0]) =>
+			observed({deleting: true}, {strays: [snapshotContent(options)]});
+		expect(planOf({shared: [stray({policy: 'Retain'})]})).toMatchObject({do: 'unprotect', orphaned: true});
+		expect(planOf({shared: [stray({})]})).toMatchObject({do: 'unprotect', orphaned: true});
+		const told = {annotations: {[annotations.snapshotBeingDeleted]: 'yes'}};
+		expect(planOf({shared: [stray(told)]})).toMatchObject({do: 'deleteContent'});
+		expect(planOf({shared: [stray({...told, deleting: true})]})).toEqual({do: 'nothing'});
+	});
+
+	test('waits for the volumes restored from it where the storage does not let it go before', () => {
+		const shared = {...draining([done()], [stripe]), dependents: 2};
+		expect(planOf({shared: [shared]})).toEqual({do: 'nothing'});
+		expect(statusOf(world({}), shared).message).toMatch(/2 volumes restored from it/);
+	});
+
+	test('a snapshot that the storage lost is held by nobody', () => {
+		const shared = {...draining([open()], [stripe]), lost: 'code = NotFound'};
+		expect(planOf({shared: [shared]})).toMatchObject({do: 'unprotect'});
 	});
 
 	test('does not wait for requests of a snapshot that was never cut: they are assigned anew', () => {
@@ -278,7 +337,7 @@ describe('decide: draining', () => {
 	});
 
 	test('holds up no new cut', () => {
-		const plan = planOf({waiting: [request({name: 'b'})], shared: [draining([open()], [stripe])]});
+		const plan = planOf({waiting: [asking({name: 'b'})], shared: [draining([open()], [stripe])]});
 		expect(plan).toMatchObject({do: 'open'});
 	});
 });
@@ -306,12 +365,14 @@ describe('decide: aliases', () => {
 	};
 	const tenant = open('disk', 'tenant');
 
-	test('a clone in another namespace gets content, then snapshot, then nothing more', () => {
+	test('a clone in another namespace gets content and snapshot, what is missing of them, then nothing more', () => {
 		const first = observed({}, {stripes: [stripe], requests: [tenant]});
-		expect(planOf({shared: [first]})).toMatchObject({do: 'createAliasContent'});
+		const content = {spec: {deletionPolicy: 'Retain', source: {snapshotHandle: 'handle-of-onesnap-shared-1-0'}}};
+		const snapshot = {metadata: {namespace: 'tenant'}};
+		expect(planOf({shared: [first]})).toMatchObject({do: 'createAliases', aliases: [{place, content, snapshot}]});
 		expect(planOf({shared: [of([tenant], {madeContent})]})).toMatchObject({
-			do: 'createAliasSnapshot',
-			snapshot: {metadata: {namespace: 'tenant'}},
+			do: 'createAliases',
+			aliases: [{content: undefined, snapshot}],
 		});
 		expect(planOf({shared: [of([tenant], {madeContent: bound, snapshot: alias, content: bound})]})).toEqual({
 			do: 'nothing',
@@ -328,19 +389,50 @@ describe('decide: aliases', () => {
 	test('it goes when the last clone there is made, snapshot first', () => {
 		const there = open('other');
 		expect(planOf({shared: [of([there], {madeContent: bound, snapshot: alias, content: bound})]})).toMatchObject({
-			do: 'deleteSnapshot',
+			do: 'removeAliases',
+			snapshots: [alias],
+			contents: [],
 		});
-		expect(planOf({shared: [of([there], {madeContent: bound})]})).toMatchObject({do: 'deleteContent'});
+		expect(planOf({shared: [of([there], {madeContent: bound})]})).toMatchObject({
+			do: 'removeAliases',
+			snapshots: [],
+			contents: [bound],
+		});
 	});
 
 	test('a content that was bound to an alias deleted by hand is made anew', () => {
 		const another = {...alias, metadata: {...alias.metadata, uid: 'another-uid'}};
 		const shared = of([tenant], {madeContent: bound, snapshot: another});
-		expect(planOf({shared: [shared]})).toMatchObject({do: 'deleteContent'});
+		expect(planOf({shared: [shared]})).toMatchObject({do: 'removeAliases', snapshots: [], contents: [bound]});
 	});
 
 	test('a content that is shown as bound before its snapshot is shown is left alone', () => {
-		expect(planOf({shared: [of([tenant], {madeContent: bound})]})).toMatchObject({do: 'createAliasSnapshot'});
+		expect(planOf({shared: [of([tenant], {madeContent: bound})]})).toMatchObject({
+			do: 'createAliases',
+			aliases: [{content: undefined}],
+		});
+	});
+
+	test('none is made before nothing can delete the original any more', () => {
+		const bare = {...stripe, content: snapshotContent({of: stripe.snapshot, handle: 'handle'})};
+		expect(planOf({shared: [observed({}, {stripes: [bare], requests: [tenant]})]})).toMatchObject({
+			do: 'protect',
+			content: bare.content,
+		});
+	});
+
+	test('one that somebody gave policy Delete is protected again before anything else happens to it', () => {
+		const flipped = {...bound, spec: {...bound.spec, deletionPolicy: 'Delete' as const}};
+		const shared = {...of([], {madeContent: flipped, snapshot: alias, content: flipped}), life: 'Draining' as const};
+		expect(planOf({shared: [shared]})).toMatchObject({do: 'protect', content: flipped});
+	});
+
+	test('goes on serving when the VolumeSnapshot of the original is deleted by hand', () => {
+		const removed = {...stripe, snapshot: readyStripe(object, 0, {deleting: true}).snapshot};
+		const {aliases} = of([tenant], {madeContent: bound, snapshot: alias, content: bound});
+		expect(planOf({shared: [draining([tenant], [removed], aliases)]})).toEqual({do: 'nothing'});
+		const bare = {...removed, content: snapshotContent({of: removed.snapshot})};
+		expect(planOf({shared: [draining([tenant], [bare], aliases)]})).toMatchObject({do: 'removeAliases'});
 	});
 
 	test('an alias that is wanted keeps a draining snapshot', () => {
@@ -355,24 +447,95 @@ describe('decide: aliases', () => {
 	test('aliases go before the snapshot that they are of', () => {
 		const shared = draining([], [stripe], of([], {madeContent: bound, snapshot: alias, content: bound}).aliases);
 		expect(planOf({shared: [shared]})).toMatchObject({
-			do: 'deleteSnapshot',
-			snapshot: {metadata: {namespace: 'tenant'}},
+			do: 'removeAliases',
+			snapshots: [{metadata: {namespace: 'tenant'}}],
 		});
 	});
 });
 
 describe('reuseRule', () => {
-	test.each([
-		['the source is declared immutable', {claim: immutable, content: contentKey()}, 'DeclaredImmutable'],
-		['the source may change', {claim: claim(), content: contentKey()}, undefined],
-		['the content is another one', {claim: immutable, content: contentKey({capacity: '2Gi'})}, undefined],
-		['the content is not known', {claim: immutable, content: undefined}, undefined],
-	])('where %s: %s', (_, given, rule) => {
-		expect(reuseRule(given, sharedSnapshot(declared))).toBe(rule);
+	test.each<[string, World, Partial<ObservedShared>, string | undefined]>([
+		['the source is declared immutable', {claim: immutable}, {}, 'DeclaredImmutable'],
+		['the source may change', {}, {}, undefined],
+		['the content is another one', {claim: immutable, content: contentKey({capacity: '2Gi'})}, {}, undefined],
+		['the content is not known', {claim: immutable, content: undefined}, {}, undefined],
+		['nobody was seen who could write', {barrier: watching}, {undisturbed: true}, 'WatchedQuiet'],
+		['nobody was seen, but how far is not known', {}, {undisturbed: true}, undefined],
+		['somebody may have written', {barrier: watching}, {undisturbed: false}, undefined],
+	])('where %s: %#', (_, given, rest, rule) => {
+		expect(reuseRule(world(given), {...current([], declared), ...rest})).toBe(rule);
 	});
 
 	test('where it was declared immutable only after the cut: undefined', () => {
-		expect(reuseRule({claim: immutable, content: contentKey()}, sharedSnapshot())).toBeUndefined();
+		expect(reuseRule(world({claim: immutable}), current())).toBeUndefined();
+	});
+});
+
+describe('decide: a quiet source', () => {
+	const quiet = {...current([done()]), undisturbed: true};
+	const waiting = [asking({name: 'a'}, 7), asking({name: 'b'}, 9)];
+
+	test('keeps its snapshot for later clones, until it is idle for long', () => {
+		expect(planOf({shared: [quiet], barrier: watching})).toEqual({do: 'nothing'});
+		expect(planOf({shared: [{...quiet, idleMs: 1000}], barrier: watching})).toMatchObject({reason: 'Idle'});
+		expect(planOf({shared: [{...quiet, undisturbed: false}], barrier: watching})).toMatchObject({
+			reason: 'NobodyNeedsIt',
+		});
+	});
+
+	test('is asked about requests that the watch has not passed yet', () => {
+		expect(planOf({waiting, shared: [quiet], barrier: watching})).toMatchObject({do: 'passBarrier', number: 9});
+	});
+
+	test('serves the requests that the watch has passed, and those only', () => {
+		const plan = planOf({waiting, shared: [quiet], barrier: {available: true, passed: 8}});
+		expect(plan).toMatchObject({do: 'assign', rule: 'WatchedQuiet', requests: [{name: 'a'}]});
+	});
+
+	test.each<[string, ObservedShared, Observed['barrier']]>([
+		['it is not known how far the watch is', quiet, {available: false, passed: 0}],
+		['somebody may have written since the cut', {...quiet, undisturbed: false}, {available: true, passed: 100}],
+	])('where %s, another is cut', (_, shared, barrier) => {
+		expect(planOf({waiting, shared: [{...shared, requests: [open()]}], barrier})).toMatchObject({do: 'open'});
+	});
+});
+
+describe('decide: when the next one is cut', () => {
+	const next = (generation: number) => observed({closed: false, generation}, {requests: [open('next')]});
+	const restoring = (generation: number, parked = false) =>
+		current([{...open(`disk-${generation}`), parked}], {generation});
+	const drainingOf = (generation: number, requests: AssignedRequest[]) =>
+		observed({deleting: true, generation}, {requests, stripes: [readyStripe(sharedSnapshot({generation}))]});
+
+	test('while one generation is restored from', () => {
+		expect(planOf({shared: [restoring(1), next(2)]})).toMatchObject({do: 'close'});
+	});
+
+	test('not while two are: the storage would hold one more with each burst', () => {
+		const given = {shared: [drainingOf(1, [open('slow')]), restoring(2), next(3)]};
+		expect(planOf(given)).toEqual({do: 'nothing'});
+		expect(statusOf(world(given), next(3)).message).toMatch(/the cut waits for clones that are being restored/);
+	});
+
+	test('clones that wait for a first consumer hold up no cut', () => {
+		const slow = drainingOf(1, [{...open('slow'), parked: true}]);
+		expect(planOf({shared: [slow, restoring(2), next(3)]})).toMatchObject({do: 'close'});
+	});
+
+	test('not while the storage has as many snapshots of the volume as it takes', () => {
+		const policy = {...defaultPolicy, mostSnapshots: 1};
+		expect(planOf({policy, shared: [restoring(1), next(2)]})).toEqual({do: 'nothing'});
+		expect(planOf({policy, shared: [next(2)]})).toMatchObject({do: 'close'});
+	});
+
+	test('not before the time is over that the storage wants between two', () => {
+		expect(planOf({cutPauseMs: 1500, shared: [next(1)]})).toEqual({do: 'nothing'});
+		expect(statusOf(world({cutPauseMs: 1500, shared: [next(1)]}), next(1)).message).toMatch(/the cut waits for 2 s/);
+	});
+
+	test('the one before stops taking requests', () => {
+		const plan = planOf({shared: [restoring(1), restoring(2)]});
+		expect(plan).toMatchObject({do: 'retire', reason: 'Superseded', shared: {metadata: {uid: 'shared-1'}}});
 	});
 });
 
@@ -419,15 +582,10 @@ describe('observe', () => {
 	const bound = claim();
 	const [first, second] = [sharedSnapshot({generation: 1}), sharedSnapshot({generation: 2})];
 	const objects = [bound, volume({boundTo: bound}), first, second];
-	const assigned = (name: string, requests: AssignedRequest[]) => ({
-		assignedTo: (shared: string) => (shared === name ? requests : []),
-		assign: async () => true,
-	});
-
 	test('an assignment that the cache does not show yet is among the requests', () => {
 		const waiting = new WaitingRequests(() => {});
 		waiting.assigned(request(), assignmentTo(second));
-		const {shared, content} = observe('ns/claim', emptyCaches(objects), assigned('', []), waiting);
+		const {shared, content} = observe('ns/claim', {caches: emptyCaches(objects), requests: assigned('', []), waiting});
 		expect(content).toEqual(contentKey());
 		expect(shared.map(({requests}) => requests.length)).toEqual([0, 1]);
 	});
@@ -435,13 +593,21 @@ describe('observe', () => {
 	test('a cache that still shows the assignment before does not make us forget the new one', () => {
 		const waiting = new WaitingRequests(() => {});
 		waiting.assigned(request(), assignmentTo(second));
-		const {shared} = observe('ns/claim', emptyCaches(objects), assigned(assignmentTo(first), [open()]), waiting);
+		const {shared} = observe('ns/claim', {
+			caches: emptyCaches(objects),
+			requests: assigned(assignmentTo(first), [open()]),
+			waiting,
+		});
 		expect(shared[1]?.requests.map(({uid}) => uid)).toEqual(['disk-uid']);
 	});
 
 	test('is the oldest first, generation 10 after 9', () => {
 		const made = [10, 9].map((generation) => sharedSnapshot({generation}));
-		const {shared} = observe('ns/claim', emptyCaches(made), assigned('', []), new WaitingRequests(() => {}));
+		const {shared} = observe('ns/claim', {
+			caches: emptyCaches(made),
+			requests: assigned('', []),
+			waiting: new WaitingRequests(() => {}),
+		});
 		expect(shared.map(({object}) => object.metadata.uid)).toEqual(['shared-9', 'shared-10']);
 	});
 });

@@ -5,25 +5,22 @@
  * The order matters: what nobody needs any more goes first, requests are assigned before anything is closed, and
  * nothing is cut that is not closed.
  */
-import {finalizers, stripeName} from '../api/names.ts';
 import type {ReuseRule, SharedSnapshot} from '../api/sharedsnapshot.ts';
 import type {VolumeSnapshot, VolumeSnapshotContent} from '../api/snapshot.ts';
-import {
-	type AliasPlace,
-	makeAliasContent,
-	makeAliasSnapshot,
-	makeSharedSnapshot,
-	makeStripeSnapshot,
-} from './objects.ts';
-import type {Alias, Observed, ObservedShared} from './observe.ts';
+import {type AliasPlan, tendAliases} from './aliases.ts';
+import {drain, type DrainPlan} from './drain.ts';
+import {makeSharedSnapshot, makeStripeSnapshot} from './objects.ts';
+import type {Observed, ObservedShared} from './observe.ts';
 import type {CloneRequest} from './requests.ts';
-import {isCut, isDeclaredImmutable, nextGeneration, sameContent, stripeOf} from './sharing.ts';
+import {declaredImmutable, groupCommit, isDeclaredImmutable, watchedQuiet} from './rules.ts';
+import {isCut, isProtected, nextGeneration, sameContent} from './sharing.ts';
 
 export type RetireReason =
 	| 'SourceGone'
 	| 'ContentChanged'
 	| 'Superseded'
 	| 'NobodyNeedsIt'
+	| 'Idle'
 	| 'SnapshotLost'
 	| 'NothingAssigned';
 
@@ -36,25 +33,15 @@ export type SharingPlan =
 			readonly shared: SharedSnapshot;
 			readonly rule: ReuseRule;
 	  }
+	/** Ask how far the Pod watch has come: rule WatchedQuiet may hold for requests up to this number then. */
+	| {readonly do: 'passBarrier'; readonly shared: SharedSnapshot; readonly number: number}
 	| {readonly do: 'close'; readonly shared: SharedSnapshot; readonly declaredImmutable: boolean}
-	| {readonly do: 'cut'; readonly shared: SharedSnapshot; readonly snapshot: VolumeSnapshot}
-	| {
-			readonly do: 'createAliasContent';
-			readonly shared: SharedSnapshot;
-			readonly place: AliasPlace;
-			readonly content: VolumeSnapshotContent;
-	  }
-	| {
-			readonly do: 'createAliasSnapshot';
-			readonly shared: SharedSnapshot;
-			readonly place: AliasPlace;
-			readonly snapshot: VolumeSnapshot;
-	  }
-	| {readonly do: 'deleteSnapshot'; readonly shared: SharedSnapshot; readonly snapshot: VolumeSnapshot}
-	| {readonly do: 'deleteContent'; readonly shared: SharedSnapshot; readonly content: VolumeSnapshotContent}
-	| {readonly do: 'releaseSnapshot'; readonly shared: SharedSnapshot; readonly snapshot: VolumeSnapshot}
-	| {readonly do: 'retire'; readonly shared: SharedSnapshot; readonly reason: RetireReason}
-	| {readonly do: 'release'; readonly shared: SharedSnapshot};
+	| {readonly do: 'cut'; readonly shared: SharedSnapshot; readonly snapshot: VolumeSnapshot; readonly isFirst: boolean}
+	/** From now on nothing that happens to the VolumeSnapshot deletes what the storage has. */
+	| {readonly do: 'protect'; readonly shared: SharedSnapshot; readonly content: VolumeSnapshotContent}
+	| AliasPlan
+	| DrainPlan
+	| {readonly do: 'retire'; readonly shared: SharedSnapshot; readonly reason: RetireReason};
 
 const nothing: SharingPlan = {do: 'nothing'};
 
@@ -62,110 +49,18 @@ export function openRequests(shared: Pick<ObservedShared, 'requests'>): number {
 	return shared.requests.filter((request) => request.state === 'open').length;
 }
 
-/** The namespaces other than the source's in which a restore is open, with the stripe that each request is served from. */
-function wantedAliases({object, requests}: ObservedShared): AliasPlace[] {
-	const places = new Map<string, AliasPlace>();
-	for (const {state, restoresIn: namespace, uid} of requests) {
-		if (state !== 'open' || namespace === object.spec.source.namespace) continue;
-		const stripe = stripeOf(uid, object.spec.stripes);
-		places.set(`${stripe}/${namespace}`, {namespace, stripe});
-	}
-	return [...places.values()];
-}
-
-const samePlace = (a: AliasPlace, b: AliasPlace) => a.namespace === b.namespace && a.stripe === b.stripe;
-
-/** The snapshot before its content: a content waits for its snapshot anyway. */
-function removeAlias({object}: ObservedShared, {snapshot, madeContent}: Alias): SharingPlan {
-	if (snapshot && !snapshot.metadata.deletionTimestamp) return {do: 'deleteSnapshot', shared: object, snapshot};
-	if (!snapshot && madeContent && !madeContent.metadata.deletionTimestamp) {
-		return {do: 'deleteContent', shared: object, content: madeContent};
-	}
-	return nothing;
-}
-
-function makeAlias(shared: ObservedShared, place: AliasPlace): SharingPlan {
-	const {object, stripes, aliases} = shared;
-	const alias = aliases.find((candidate) => samePlace(candidate.place, place));
-	const original = stripes[place.stripe]?.content;
-	if (!original?.status?.snapshotHandle) return nothing;
-	const deleting = alias?.madeContent?.metadata.deletionTimestamp ?? alias?.snapshot?.metadata.deletionTimestamp;
-	if (deleting) return alias ? removeAlias(shared, alias) : nothing;
-	if (!alias?.madeContent) {
-		return {do: 'createAliasContent', shared: object, place, content: makeAliasContent(object, place, original)};
-	}
-	// Also where the content says that it is bound: the two are watched apart, and creating again what is there harms nothing.
-	if (!alias.snapshot) {
-		return {do: 'createAliasSnapshot', shared: object, place, snapshot: makeAliasSnapshot(object, place)};
-	}
-	// A content that was bound to another snapshot of that name never binds again: made anew.
-	const boundTo = alias.madeContent.spec.volumeSnapshotRef.uid;
-	if (boundTo !== undefined && boundTo !== alias.snapshot.metadata.uid) {
-		return {do: 'deleteContent', shared: object, content: alias.madeContent};
-	}
-	return nothing;
-}
-
-/** Identifies an alias among those of all shared snapshots. */
-export function aliasKey(shared: SharedSnapshot, place: AliasPlace): string {
-	return `${place.namespace}/${stripeName(shared.metadata.uid ?? '', place.stripe)}`;
-}
-
-function tendAliases(shared: ObservedShared, refused: ReadonlySet<string>): SharingPlan {
-	// Of a snapshot that was deleted or lost, an alias is worth nothing.
-	const wanted = wantedAliases(shared).filter(({stripe}) => {
-		const original = shared.stripes[stripe];
-		return original !== undefined && isCut(original);
-	});
-	for (const alias of shared.aliases) {
-		if (wanted.some((place) => samePlace(place, alias.place))) continue;
-		const plan = removeAlias(shared, alias);
-		if (plan.do !== 'nothing') return plan;
-	}
-	for (const place of wanted) {
-		if (refused.has(aliasKey(shared.object, place))) continue;
-		const plan = makeAlias(shared, place);
-		if (plan.do !== 'nothing') return plan;
-	}
-	return nothing;
-}
-
-const holds = (object: SharedSnapshot | VolumeSnapshot) =>
-	object.metadata.finalizers?.includes(finalizers.sharedSnapshot) === true;
-
-/** Stripes that an open request is served from. */
-function wantedStripes({object, requests}: ObservedShared): ReadonlySet<number> {
-	const open = requests.filter((request) => request.state === 'open');
-	return new Set(open.map(({uid}) => stripeOf(uid, object.spec.stripes)));
-}
-
-/**
- * Draining: a stripe goes when no open request is served from it and no alias of it is left. One that was never cut, or
- * that somebody deleted by hand, starts no restore: its requests are assigned anew, and do not hold it. Then the object.
- */
-function drain(shared: ObservedShared): SharingPlan {
-	const {object, stripes, aliases} = shared;
-	const wanted = wantedStripes(shared);
-	for (const [index, stripe] of stripes.entries()) {
-		const {snapshot} = stripe;
-		if (!snapshot || (wanted.has(index) && isCut(stripe))) continue;
-		if (aliases.some(({place}) => place.stripe === index)) continue;
-		if (!snapshot.metadata.deletionTimestamp) return {do: 'deleteSnapshot', shared: object, snapshot};
-		if (holds(snapshot)) return {do: 'releaseSnapshot', shared: object, snapshot};
-	}
-	if (stripes.some(({snapshot}) => snapshot !== undefined) || aliases.length > 0) return nothing;
-	return holds(object) ? {do: 'release', shared: object} : nothing;
-}
-
 /** Whether this one may serve requests that come later than its cut. */
 export function reuseRule(
-	observed: Pick<Observed, 'claim' | 'content'>,
-	shared: SharedSnapshot,
-): ReuseRule | undefined {
-	if (!observed.content || !sameContent(observed.content, shared.spec.content)) return undefined;
-	// What was cut before the declaration may be of what the disk was before.
-	return shared.spec.declaredImmutable && isDeclaredImmutable(observed.claim) ? 'DeclaredImmutable' : undefined;
+	observed: Pick<Observed, 'claim' | 'content' | 'barrier'>,
+	{object, undisturbed}: Pick<ObservedShared, 'object' | 'undisturbed'>,
+): Extract<ReuseRule, 'DeclaredImmutable' | 'WatchedQuiet'> | undefined {
+	if (!observed.content || !sameContent(observed.content, object.spec.content)) return undefined;
+	if (declaredImmutable(object, observed.claim)) return 'DeclaredImmutable';
+	return undisturbed && observed.barrier.available ? 'WatchedQuiet' : undefined;
 }
+
+/** Serves, or will: cut or about to be, and not retired. */
+const isServing = ({object, life}: ObservedShared) => object.spec.closed && (life === 'Cutting' || life === 'Current');
 
 /** Why a shared snapshot that is not draining yet should. */
 function retirement(observed: Observed, shared: ObservedShared): RetireReason | undefined {
@@ -177,32 +72,42 @@ function retirement(observed: Observed, shared: ObservedShared): RetireReason | 
 	if (observed.content && !sameContent(observed.content, shared.object.spec.content)) return 'ContentChanged';
 	const open = openRequests(shared);
 	if (shared.life === 'Open') return open === 0 && observed.waiting.length === 0 ? 'NothingAssigned' : undefined;
+	const reuse = reuseRule(observed, shared);
+	const newest = observed.shared.findLast(isServing);
+	const isNewest = newest?.object.metadata.uid === shared.object.metadata.uid;
+	// Draining it still serves those that were assigned to it; only one of a content takes new ones.
+	if (shared.life === 'Current' && !reuse && !isNewest) return 'Superseded';
 	if (open > 0) return undefined;
 	// A cut as well: one that never succeeds would hold up every later one.
-	if (shared.life !== 'Current' || reuseRule(observed, shared.object) === undefined) return 'NobodyNeedsIt';
-	const newest = observed.shared.findLast((candidate) => candidate.life === 'Current');
-	return newest?.object.metadata.uid === shared.object.metadata.uid ? undefined : 'Superseded';
+	if (shared.life !== 'Current' || !reuse) return 'NobodyNeedsIt';
+	if (observed.shared.findLast(({life}) => life === 'Current')?.object.metadata.uid !== shared.object.metadata.uid)
+		return 'Superseded';
+	return reuse === 'WatchedQuiet' && shared.idleMs >= observed.idleLimitMs ? 'Idle' : undefined;
 }
 
-/** The one that waiting requests can be assigned to now, with the rule that allows it. */
-function assignable(observed: Observed): {shared: SharedSnapshot; rule: ReuseRule} | undefined {
-	const {content} = observed;
-	if (!content) return undefined;
-	const ofContent = observed.shared.filter(
-		({object, life}) => life !== 'Draining' && life !== 'Dead' && sameContent(content, object.spec.content),
-	);
-	const reusable = ofContent.findLast(({object}) => object.spec.closed && reuseRule(observed, object) !== undefined);
-	if (reusable) return {shared: reusable.object, rule: 'DeclaredImmutable'};
-	const open = ofContent.find(({life}) => life === 'Open');
-	return open && {shared: open.object, rule: 'GroupCommit'};
+/** Assigns waiting requests to what may serve them now, by the first rule that allows it. */
+function assign(observed: Observed): SharingPlan {
+	const {content, claim, waiting, barrier} = observed;
+	if (!content) return nothing;
+	const ofContent = observed.shared.filter(({object}) => sameContent(content, object.spec.content));
+	const immutable = ofContent.findLast((shared) => isServing(shared) && declaredImmutable(shared.object, claim));
+	if (immutable) return {do: 'assign', requests: waiting, shared: immutable.object, rule: 'DeclaredImmutable'};
+	const open = ofContent.find(({object, life}) => life === 'Open' && groupCommit(object));
+	if (open) return {do: 'assign', requests: waiting, shared: open.object, rule: 'GroupCommit'};
+	const serving = ofContent.findLast(isServing);
+	if (!serving) return nothing;
+	const quiet = {undisturbed: serving.undisturbed, passed: barrier.passed};
+	const requests = waiting.filter(({asked}) => watchedQuiet(quiet, asked));
+	if (requests.length > 0) return {do: 'assign', requests, shared: serving.object, rule: 'WatchedQuiet'};
+	if (!serving.undisturbed || !barrier.available) return nothing;
+	return {do: 'passBarrier', shared: serving.object, number: Math.max(...waiting.map(({asked}) => asked))};
 }
 
 function serveWaiting(observed: Observed): SharingPlan {
 	const {waiting, content, claim, snapshotClassName, policy} = observed;
 	if (waiting.length === 0 || !content || !claim || claim.metadata.deletionTimestamp) return nothing;
-	const found = assignable(observed);
-	if (found) return {do: 'assign', requests: waiting, ...found};
-	if (!snapshotClassName) return nothing;
+	const assigned = assign(observed);
+	if (assigned.do !== 'nothing' || !snapshotClassName) return assigned;
 	const generation = nextGeneration(
 		content,
 		observed.shared.map(({object}) => object.metadata.name),
@@ -215,26 +120,60 @@ function serveWaiting(observed: Observed): SharingPlan {
 			generation,
 			source,
 			volumeSnapshotClassName: snapshotClassName,
-			stripes: policy.stripes,
+			stripes: Math.min(policy.stripes, policy.mostSnapshots ?? policy.stripes),
 		}),
 	};
 }
 
 /**
- * Closes what has requests, once no other cut of this source is pending: whoever asks meanwhile shares the next one, so
- * N requests at once cost at most two cuts.
+ * What the next cut of this source waits for, in words; undefined where it may be made.
+ *
+ * Whoever asks while a cut is pending shares the next one, so N requests at once cost at most two cuts. And where restores
+ * are slower than requests come, two generations are being restored from at most: the storage holds twice the stripes, not
+ * one more with each burst. Clones that wait for their first consumer restore nothing and may do so for ever; they hold
+ * their snapshot, but not the next cut.
  */
+export function cutWaitsFor(observed: Observed): string | undefined {
+	if (observed.shared.some(({life}) => life === 'Cutting')) return 'the cut before it';
+	const restoring = observed.shared.filter(
+		({object, life, requests}) =>
+			object.spec.closed && life !== 'Dead' && requests.some(({state, parked}) => state === 'open' && !parked),
+	);
+	if (restoring.length >= 2) return 'clones that are being restored from the two snapshots before it';
+	const {mostSnapshots} = observed.policy;
+	const there = observed.shared.flatMap(({stripes}) => stripes).filter(({snapshot}) => snapshot !== undefined).length;
+	const wanted = observed.shared.find(({life}) => life === 'Open')?.object.spec.stripes ?? 0;
+	if (mostSnapshots !== undefined && there + wanted > mostSnapshots)
+		return `earlier snapshots to be deleted: the storage takes ${mostSnapshots} of one volume, ${there} are there`;
+	if (observed.cutPauseMs > 0)
+		return `${Math.ceil(observed.cutPauseMs / 1000)} s that the storage wants between two cuts`;
+	return undefined;
+}
+
+/** Closes what has requests, once it may be cut. */
 function closeNext(observed: Observed): SharingPlan {
-	if (observed.shared.some(({life}) => life === 'Cutting')) return nothing;
 	const open = observed.shared.find((shared) => shared.life === 'Open' && openRequests(shared) > 0);
-	return open ? {do: 'close', shared: open.object, declaredImmutable: isDeclaredImmutable(observed.claim)} : nothing;
+	if (!open || cutWaitsFor(observed) !== undefined) return nothing;
+	return {do: 'close', shared: open.object, declaredImmutable: isDeclaredImmutable(observed.claim)};
 }
 
 function cut(shared: ObservedShared): SharingPlan {
 	if (shared.life !== 'Cutting') return nothing;
 	const stripe = shared.stripes.findIndex(({snapshot}) => snapshot === undefined);
 	if (stripe === -1) return nothing;
-	return {do: 'cut', shared: shared.object, snapshot: makeStripeSnapshot(shared.object, stripe)};
+	const isFirst = shared.stripes.every(({snapshot}) => snapshot === undefined);
+	return {do: 'cut', shared: shared.object, snapshot: makeStripeSnapshot(shared.object, stripe), isFirst};
+}
+
+/** Before any alias: whoever may delete the VolumeSnapshot in its namespace must not delete it for all others. */
+function protect(shared: ObservedShared): SharingPlan {
+	const {object, stripes, life, aliases} = shared;
+	// Somebody changed it: with Delete, the end of this alias would be the end of the snapshot for everybody.
+	const dangerous = aliases.find(({madeContent}) => madeContent?.spec.deletionPolicy === 'Delete');
+	if (dangerous?.madeContent) return {do: 'protect', shared: object, content: dangerous.madeContent};
+	if (life === 'Draining' && openRequests(shared) === 0) return nothing;
+	const bare = stripes.find((stripe) => isCut(stripe) && !isProtected(object, stripe));
+	return bare?.content ? {do: 'protect', shared: object, content: bare.content} : nothing;
 }
 
 export function decide(observed: Observed): SharingPlan {
@@ -243,9 +182,10 @@ export function decide(observed: Observed): SharingPlan {
 		if (reason) return {do: 'retire', shared: shared.object, reason};
 	}
 	const perShared = [
-		(shared: ObservedShared) => tendAliases(shared, observed.refusedAliases),
-		(shared: ObservedShared) => (shared.life === 'Draining' ? drain(shared) : nothing),
 		cut,
+		protect,
+		(shared: ObservedShared) => tendAliases(shared, observed.refusedAliases) ?? nothing,
+		(shared: ObservedShared) => (shared.life === 'Draining' ? (drain(shared) ?? nothing) : nothing),
 	];
 	for (const next of perShared) {
 		for (const shared of observed.shared) {

@@ -1,25 +1,41 @@
 /** A plan as API calls. No decisions: what is refused here is looked at again in the next round. */
-import {fieldManager, finalizers, labels} from '../api/names.ts';
+import {annotations, fieldManager, finalizers, labels, managedByValue} from '../api/names.ts';
 import PQueue from 'p-queue';
 import type {SharedSnapshot} from '../api/sharedsnapshot.ts';
 import type {VolumeSnapshot} from '../api/snapshot.ts';
 import type {KubeApi} from '../kube/client.ts';
 import {createOnce} from '../kube/create-once.ts';
 import {deleteExactly} from '../kube/delete-exactly.ts';
-import {isNotFound} from '../kube/errors.ts';
+import {ApiError, isNotFound} from '../kube/errors.ts';
+import type {PodBarrier} from '../kube/pod-barrier.ts';
 import * as resources from '../kube/resources.ts';
 import type {Resource} from '../kube/resources.ts';
+import {aliasKey} from './aliases.ts';
 import type {SharingPlan} from './decide.ts';
 import {assignmentsTotal, cutsTotal} from './metrics.ts';
 import {assignmentTo, type CloneRequests, type WaitingRequests} from './requests.ts';
+import type {WriterWatch} from './writer-watch.ts';
 
-const assignmentsAtOnce = 8;
+const writesAtOnce = 8;
 
 export interface ExecuteContext {
 	readonly api: KubeApi;
 	readonly requests: CloneRequests;
 	readonly waiting: WaitingRequests;
+	readonly quiet?: Pick<WriterWatch, 'mark' | 'unmark'>;
+	readonly barrier?: Pick<PodBarrier, 'pass'>;
 	readonly signal: AbortSignal;
+}
+
+export interface RefusedAlias {
+	/** See aliasKey. */
+	readonly key: string;
+	readonly namespace: string;
+	readonly message: string;
+}
+
+export interface ExecuteResult {
+	readonly refusedAliases?: readonly RefusedAlias[];
 }
 
 /** Merge patches replace lists whole, so the version that was read is a condition. Gone already is fine. */
@@ -59,17 +75,59 @@ async function hasAnything({api, signal}: ExecuteContext, {metadata}: SharedSnap
 	return snapshots.items.length + contents.items.length > 0;
 }
 
-export async function execute(context: ExecuteContext, plan: SharingPlan): Promise<void> {
+const atOnce = <T>(writes: readonly (() => Promise<T>)[]) => new PQueue({concurrency: writesAtOnce}).addAll(writes);
+
+/** Of exactly this content; gone already is fine. */
+async function setDeletionPolicy(
+	{api, signal}: ExecuteContext,
+	plan: Extract<SharingPlan, {do: 'protect' | 'unprotect'}>,
+): Promise<void> {
+	const {metadata} = plan.content;
+	const isProtecting = plan.do === 'protect';
+	const patch = {
+		metadata: isProtecting
+			? {labels: {[labels.sharedSnapshotUid]: plan.shared.metadata.uid ?? '', [labels.managedBy]: managedByValue}}
+			: {...(plan.orphaned && {annotations: {[annotations.snapshotBeingDeleted]: 'yes'}})},
+		spec: {deletionPolicy: isProtecting ? ('Retain' as const) : ('Delete' as const)},
+	};
+	try {
+		await api.mergePatch(resources.volumeSnapshotContents, metadata, patch, {uid: metadata.uid, fieldManager, signal});
+	} catch (error) {
+		if (!isNotFound(error)) throw error;
+	}
+}
+
+/** A namespace may refuse what is made in it; that concerns the clones there, and nobody else. */
+async function createAliases(
+	{api, signal}: ExecuteContext,
+	{aliases, shared}: Extract<SharingPlan, {do: 'createAliases'}>,
+): Promise<ExecuteResult> {
+	const refusedAliases: RefusedAlias[] = [];
+	await atOnce(
+		aliases.map(({place, content, snapshot}) => async () => {
+			try {
+				if (content) await createOnce(api, resources.volumeSnapshotContents, content, signal);
+				if (snapshot) await createOnce(api, resources.volumeSnapshots, snapshot, signal);
+			} catch (error) {
+				if (!(error instanceof ApiError) || error.code >= 500) throw error;
+				refusedAliases.push({key: aliasKey(shared, place), namespace: place.namespace, message: error.statusMessage});
+			}
+		}),
+	);
+	return {refusedAliases};
+}
+
+export async function execute(context: ExecuteContext, plan: SharingPlan): Promise<ExecuteResult> {
 	const {api, requests, waiting, signal} = context;
 	switch (plan.do) {
 		case 'nothing':
-			return;
+			return {};
 		case 'open':
 			await createOnce(api, resources.sharedSnapshots, plan.shared, signal);
-			return;
+			return {};
 		case 'assign':
-			if (plan.rule === 'GroupCommit' && !(await isStillOpen(context, plan.shared))) return;
-			await new PQueue({concurrency: assignmentsAtOnce}).addAll(
+			if (plan.rule === 'GroupCommit' && !(await isStillOpen(context, plan.shared))) return {};
+			await atOnce(
 				plan.requests.map((request) => async () => {
 					const assignment = assignmentTo(plan.shared);
 					// Remembered before it is written: whether or not it reached the server, the snapshot must not be retired under it.
@@ -79,7 +137,7 @@ export async function execute(context: ExecuteContext, plan: SharingPlan): Promi
 					assignmentsTotal.inc({rule: plan.rule});
 				}),
 			);
-			return;
+			return {};
 		case 'close':
 			await api.mergePatch(
 				resources.sharedSnapshots,
@@ -87,33 +145,46 @@ export async function execute(context: ExecuteContext, plan: SharingPlan): Promi
 				{spec: {closed: true, declaredImmutable: plan.declaredImmutable}},
 				{resourceVersion: plan.shared.metadata.resourceVersion, fieldManager, signal},
 			);
-			return;
-		case 'cut':
-			if (await createOnce(api, resources.volumeSnapshots, plan.snapshot, signal)) cutsTotal.inc();
-			return;
-		case 'createAliasContent':
-			await createOnce(api, resources.volumeSnapshotContents, plan.content, signal);
-			return;
-		case 'createAliasSnapshot':
-			await createOnce(api, resources.volumeSnapshots, plan.snapshot, signal);
-			return;
+			return {};
+		case 'cut': {
+			if (plan.isFirst) context.quiet?.mark(plan.shared);
+			const isNew = await createOnce(api, resources.volumeSnapshots, plan.snapshot, signal);
+			if (isNew) cutsTotal.inc();
+			else if (plan.isFirst) context.quiet?.unmark(plan.shared);
+			return {};
+		}
+		case 'passBarrier':
+			await context.barrier?.pass(plan.number, signal);
+			return {};
+		case 'protect':
+		case 'unprotect':
+			await setDeletionPolicy(context, plan);
+			return {};
+		case 'createAliases':
+			return createAliases(context, plan);
+		case 'removeAliases':
+			await atOnce([
+				...plan.snapshots.map((snapshot) => () => deleteExactly(api, resources.volumeSnapshots, snapshot, signal)),
+				...plan.contents.map((content) => () => deleteExactly(api, resources.volumeSnapshotContents, content, signal)),
+			]);
+			return {};
 		case 'deleteSnapshot':
 			await deleteExactly(api, resources.volumeSnapshots, plan.snapshot, signal);
-			return;
+			return {};
 		case 'deleteContent':
 			await deleteExactly(api, resources.volumeSnapshotContents, plan.content, signal);
-			return;
+			return {};
 		case 'releaseSnapshot':
 			await removeFinalizer(context, resources.volumeSnapshots, plan.snapshot);
-			return;
+			return {};
 		case 'retire':
 			await deleteExactly(api, resources.sharedSnapshots, plan.shared, signal);
-			return;
+			return {};
 		case 'release':
-			if (await hasAnything(context, plan.shared)) return;
+			if (await hasAnything(context, plan.shared)) return {};
 			await removeFinalizer(context, resources.sharedSnapshots, plan.shared);
-			return;
+			return {};
 		default:
-			plan satisfies never;
+			return plan satisfies never;
 	}
 }

@@ -9,10 +9,13 @@ import type {Index} from '../kube/store.ts';
 import {type DriverPolicy, driverPolicy} from './driver-policy.ts';
 import type {AliasPlace} from './objects.ts';
 import {aliasContentName} from './objects.ts';
-import type {AssignedRequest, CloneRequest, CloneRequests, WaitingRequests} from './requests.ts';
+import type {LastUse} from './last-use.ts';
+import type {LostSnapshots} from './lost-snapshots.ts';
+import type {AssignedRequest, CloneRequests, WaitingRequest, WaitingRequests} from './requests.ts';
 import {assignmentTo, sourceKey} from './requests.ts';
 import {contentOf, type Life, lifeOf, type Stripe} from './sharing.ts';
 import {chooseSnapshotClass} from './snapshot-class.ts';
+import type {WriterWatch} from './writer-watch.ts';
 
 export interface Alias extends Stripe {
 	readonly place: AliasPlace;
@@ -25,8 +28,18 @@ export interface ObservedShared {
 	readonly life: Life;
 	readonly stripes: readonly Stripe[];
 	readonly aliases: readonly Alias[];
+	/** Contents of its stripes whose VolumeSnapshots are gone. */
+	readonly strays: readonly VolumeSnapshotContent[];
 	/** Assigned to it, the newest assignments included even where the cache does not show them yet. */
 	readonly requests: readonly AssignedRequest[];
+	/** What the provisioner said when it found that the storage has it no more. */
+	readonly lost: string | undefined;
+	/** See Quiet in rules.ts. */
+	readonly undisturbed: boolean;
+	/** Since a request was last open. */
+	readonly idleMs: number;
+	/** Volumes restored from it, where the storage does not delete it before they are gone. */
+	readonly dependents: number;
 }
 
 export interface Observed {
@@ -42,7 +55,27 @@ export interface Observed {
 	/** Aliases that were refused a moment ago, by a quota for example: the others need not wait for them. */
 	readonly refusedAliases: ReadonlySet<string>;
 	/** Ask for an assignment. */
-	readonly waiting: readonly CloneRequest[];
+	readonly waiting: readonly WaitingRequest[];
+	/** The Pod watch can be asked how far it has come; and which requests it has passed. */
+	readonly barrier: {readonly available: boolean; readonly passed: number};
+	/** One that is kept for later requests on the strength of rule WatchedQuiet goes after this time without any. */
+	readonly idleLimitMs: number;
+	/** Milliseconds until the storage takes another cut of this source; 0 where it does now. */
+	readonly cutPauseMs: number;
+}
+
+export interface ObserveContext {
+	readonly caches: Caches;
+	readonly requests: CloneRequests;
+	readonly waiting: WaitingRequests;
+	readonly refusedAliases?: ReadonlySet<string>;
+	readonly lost?: LostSnapshots;
+	readonly quiet?: Pick<WriterWatch, 'isUndisturbed'>;
+	readonly barrier?: {readonly available: boolean; readonly passed: number};
+	readonly lastUse?: LastUse;
+	readonly idleLimitMs?: number;
+	/** Milliseconds since 1970. */
+	readonly nowMs?: number;
 }
 
 export const sharedBySource: Index<SharedSnapshot> = {
@@ -66,16 +99,43 @@ const byShared = {
 export const snapshotByShared: Index<VolumeSnapshot> = byShared;
 export const contentByShared: Index<VolumeSnapshotContent> = byShared;
 
+/** Claims by the snapshot that they are restored from. */
+export const claimsBySnapshot: Index<PersistentVolumeClaim> = {
+	name: 'snapshot',
+	keys: ({spec}) => (spec.dataSource?.kind === 'VolumeSnapshot' ? [spec.dataSource.name] : []),
+};
+
 export function stripesOf(caches: Caches, shared: SharedSnapshot): Stripe[] {
 	const uid = shared.metadata.uid ?? '';
 	return Array.from({length: shared.spec.stripes}, (_, stripe) => {
 		const snapshot = caches.store(resources.volumeSnapshots).get(shared.spec.source.namespace, stripeName(uid, stripe));
-		const contentName = snapshot?.status?.boundVolumeSnapshotContentName;
-		const content = contentName
-			? caches.store(resources.volumeSnapshotContents).get(undefined, contentName)
-			: undefined;
-		return {snapshot, content};
+		if (!snapshot) return {snapshot, content: undefined};
+		const contentName = snapshot.status?.boundVolumeSnapshotContentName ?? contentNameOf(snapshot);
+		return {snapshot, content: caches.store(resources.volumeSnapshotContents).get(undefined, contentName)};
 	});
+}
+
+/** The snapshotter's name for it: the content is there before the snapshot says that it is bound. */
+function contentNameOf({metadata}: VolumeSnapshot): string {
+	return `snapcontent-${metadata.uid}`;
+}
+
+/** Our label is on a stripe's content since it was protected. */
+function straysOf(caches: Caches, shared: SharedSnapshot): VolumeSnapshotContent[] {
+	return caches
+		.store(resources.volumeSnapshotContents)
+		.byIndex(contentByShared.name, shared.metadata.uid ?? '')
+		.filter(
+			({
+				spec: {
+					source,
+					volumeSnapshotRef: {namespace, name = '', uid},
+				},
+			}) => {
+				const isAlias = source.volumeHandle === undefined;
+				return !isAlias && caches.store(resources.volumeSnapshots).get(namespace, name)?.metadata.uid !== uid;
+			},
+		);
 }
 
 /** Every alias of which a snapshot or a content exists, found by label: also those that nobody asks for any more. */
@@ -108,9 +168,41 @@ export function observeAlias(caches: Caches, shared: SharedSnapshot, place: Alia
 	return {place, snapshot, madeContent, content: bound ? madeContent : undefined};
 }
 
-function observeShared(caches: Caches, shared: SharedSnapshot): Omit<ObservedShared, 'requests'> {
+function observeShared(context: ObserveContext, shared: SharedSnapshot, policy: DriverPolicy): ObservedShared {
+	const {caches, lost, quiet, lastUse} = context;
 	const stripes = stripesOf(caches, shared);
-	return {object: shared, life: lifeOf(shared, stripes), stripes, aliases: aliasesOf(caches, shared)};
+	const requests = requestsOf(context.requests, context.waiting, shared);
+	const lostMessage = lost?.messageOf(shared.metadata.uid ?? '');
+	const isUsed = requests.some(({state}) => state === 'open');
+	return {
+		object: shared,
+		life: lifeOf(shared, stripes, lostMessage !== undefined),
+		stripes,
+		aliases: aliasesOf(caches, shared),
+		strays: straysOf(caches, shared),
+		requests,
+		lost: lostMessage,
+		undisturbed: quiet?.isUndisturbed(shared) === true,
+		idleMs: lastUse?.idleMs(shared.metadata.uid ?? '', isUsed) ?? 0,
+		dependents: policy.clonesDependOnSnapshot ? dependentsOf(caches, shared) : 0,
+	};
+}
+
+/** Stripes and aliases have one name, so all namespaces are in it. */
+function dependentsOf(caches: Caches, shared: SharedSnapshot): number {
+	return Array.from({length: shared.spec.stripes}, (_, stripe) =>
+		caches
+			.store(resources.persistentVolumeClaims)
+			.byIndex(claimsBySnapshot.name, stripeName(shared.metadata.uid ?? '', stripe)),
+	).flat().length;
+}
+
+/** Cuts that are still there tell when the last one was made; that of one that is gone is not asked for again soon. */
+function cutPauseMs(shared: readonly ObservedShared[], {secondsBetweenCuts}: DriverPolicy, nowMs: number): number {
+	const cuts = shared.flatMap(({stripes}) =>
+		stripes.flatMap(({snapshot}) => (snapshot ? [Date.parse(snapshot.metadata.creationTimestamp ?? '')] : [])),
+	);
+	return Math.max(0, Math.max(0, ...cuts) + secondsBetweenCuts * 1000 - nowMs);
 }
 
 function requestsOf(requests: CloneRequests, waiting: WaitingRequests, shared: SharedSnapshot): AssignedRequest[] {
@@ -127,13 +219,8 @@ function byAge(a: SharedSnapshot, b: SharedSnapshot): number {
 	return time === 0 ? a.metadata.name.localeCompare(b.metadata.name, 'en', {numeric: true}) : time;
 }
 
-export function observe(
-	key: string,
-	caches: Caches,
-	requests: CloneRequests,
-	waiting: WaitingRequests,
-	refusedAliases: ReadonlySet<string> = new Set(),
-): Observed {
+export function observe(key: string, context: ObserveContext): Observed {
+	const {caches, waiting, refusedAliases = new Set()} = context;
 	const [namespace = '', name = ''] = key.split('/', 2);
 	const claim = caches.store(resources.persistentVolumeClaims).get(namespace, name);
 	const volumeName = claim?.spec.volumeName;
@@ -146,15 +233,19 @@ export function observe(
 		.store(resources.sharedSnapshots)
 		.byIndex(sharedBySource.name, key)
 		.toSorted(byAge)
-		.map((object) => ({...observeShared(caches, object), requests: requestsOf(requests, waiting, object)}));
+		.map((object) => observeShared(context, object, driverPolicy(object.spec.content.driver, storageClass)));
+	const policy = driverPolicy(content?.driver ?? '', storageClass);
 	return {
 		key,
 		claim,
 		content,
 		snapshotClassName: snapshotClass?.metadata.name,
-		policy: driverPolicy(content?.driver ?? '', storageClass),
+		policy,
 		shared,
 		refusedAliases,
 		waiting: waiting.of(key),
+		barrier: context.barrier ?? {available: false, passed: 0},
+		idleLimitMs: context.idleLimitMs ?? 0,
+		cutPauseMs: cutPauseMs(shared, policy, context.nowMs ?? 0),
 	};
 }

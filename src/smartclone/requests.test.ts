@@ -17,8 +17,8 @@ describe('WaitingRequests', () => {
 	test('who asks waits with its source, which is woken', () => {
 		waiting.ask(one);
 		waiting.ask(elsewhere);
-		expect(waiting.of('ns/claim')).toEqual([one]);
-		expect(waiting.of('other/claim')).toEqual([elsewhere]);
+		expect(waiting.of('ns/claim')).toEqual([{...one, asked: 1}]);
+		expect(waiting.of('other/claim')).toEqual([{...elsewhere, asked: 2}]);
 		expect(woken).toEqual(['ns/claim', 'other/claim']);
 	});
 
@@ -33,7 +33,7 @@ describe('WaitingRequests', () => {
 		waiting.ask(one);
 		waiting.ask(two);
 		waiting.withdraw(one.uid);
-		expect(waiting.of('ns/claim')).toEqual([two]);
+		expect(waiting.of('ns/claim')).toEqual([{...two, asked: 2}]);
 		expect(woken).toHaveLength(3);
 		waiting.withdraw(two.uid);
 		expect(waiting.of('ns/claim')).toEqual([]);
@@ -62,7 +62,7 @@ describe('WaitingRequests', () => {
 		waiting.assigning(one, 'shared-1');
 		expect(waiting.unconfirmed('shared-1')).toEqual([one]);
 		expect(waiting.assignmentOf(one.uid)).toBeUndefined();
-		expect(waiting.of('ns/claim')).toEqual([one]);
+		expect(waiting.of('ns/claim')).toEqual([{...one, asked: 1}]);
 		waiting.assigned(one, 'shared-1');
 		expect(waiting.of('ns/claim')).toEqual([]);
 	});

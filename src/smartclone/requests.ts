@@ -31,6 +31,13 @@ export function assignmentTo({metadata}: SharedSnapshot): Assignment {
 export interface AssignedRequest extends CloneRequest {
 	/** `open` until its volume is complete; from then on it needs the snapshot no longer. */
 	readonly state: 'open' | 'done';
+	/** Its claim waits for a first consumer, which may never come: it needs the snapshot, but restores nothing. */
+	readonly parked?: boolean;
+}
+
+export interface WaitingRequest extends CloneRequest {
+	/** Counted up as requests are seen: whatever is done after the count was taken is done after the request was made. */
+	readonly asked: number;
 }
 
 export interface CloneRequests {
@@ -53,7 +60,8 @@ interface Remembered {
 
 /** Who waits for an assignment, and which assignments were written but may not have reached the cache yet. */
 export class WaitingRequests {
-	readonly #waiting = new Map<string, Map<string, CloneRequest>>();
+	readonly #waiting = new Map<string, Map<string, WaitingRequest>>();
+	#asked = 0;
 	readonly #assigned = new Map<string, Remembered>();
 	readonly #wake: (key: string) => void;
 
@@ -65,10 +73,12 @@ export class WaitingRequests {
 	/** Idempotent: the same request asks in every round until it sees its assignment. */
 	ask(request: CloneRequest): void {
 		const key = sourceKey(request.source);
-		const ofSource = this.#waiting.get(key) ?? new Map<string, CloneRequest>();
+		const ofSource = this.#waiting.get(key) ?? new Map<string, WaitingRequest>();
 		this.#waiting.set(key, ofSource);
-		if (ofSource.has(request.uid)) return;
-		ofSource.set(request.uid, request);
+		const known = ofSource.get(request.uid);
+		if (known?.way === request.way) return;
+		if (!known) this.#asked += 1;
+		ofSource.set(request.uid, {...request, asked: known?.asked ?? this.#asked});
 		this.#wake(key);
 	}
 
@@ -89,7 +99,12 @@ export class WaitingRequests {
 		}
 	}
 
-	of(key: string): readonly CloneRequest[] {
+	/** Something changed that concerns all who wait. */
+	wakeAll(): void {
+		for (const key of this.#waiting.keys()) this.#wake(key);
+	}
+
+	of(key: string): readonly WaitingRequest[] {
 		return [...(this.#waiting.get(key)?.values() ?? [])];
 	}
 

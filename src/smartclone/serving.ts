@@ -7,12 +7,20 @@ import type {Caches} from '../kube/caches.ts';
 import * as resources from '../kube/resources.ts';
 import {observeAlias, stripesOf} from './observe.ts';
 import {type Assignment, assignmentTo, type CloneRequest} from './requests.ts';
-import {isCut, stripeOf, stripeState} from './sharing.ts';
+import type {LostSnapshots} from './lost-snapshots.ts';
+import {snapshotSource} from './rules.ts';
+import {isCut, isHeld, isProtected, stripeOf, stripeState} from './sharing.ts';
 
 export type Serving =
 	/** Ask for an assignment: there is none, or what it names is gone, lost, or of another source. */
 	| {readonly state: 'none'}
-	| {readonly state: 'pending'; readonly sharedSnapshot: string; readonly message: string}
+	| {
+			readonly state: 'pending';
+			readonly sharedSnapshot: string;
+			readonly message: string;
+			/** The alias is being deleted, which waits for the claims that are restored from it; and none of them begins any more. */
+			readonly aliasLeaves?: boolean;
+	  }
 	| {
 			readonly state: 'ready';
 			readonly sharedSnapshot: string;
@@ -22,8 +30,16 @@ export type Serving =
 			readonly minimumBytes: bigint;
 	  };
 
-/** @param assignment as written on the request; a user can forge it, so its source is compared. */
-export function servingOf(caches: Caches, request: CloneRequest, assignment: Assignment | undefined): Serving {
+/**
+ * @param assignment as written on the request; a user can forge it, so its source is compared.
+ * @param lost snapshots that the storage no longer has.
+ */
+export function servingOf(
+	caches: Caches,
+	request: CloneRequest,
+	assignment: Assignment | undefined,
+	lost: Pick<LostSnapshots, 'messageOf'>,
+): Serving {
 	const [assigned = ''] = assignment?.split('/', 1) ?? [];
 	const object = assigned ? caches.store(resources.sharedSnapshots).get(undefined, assigned) : undefined;
 	if (!object || assignmentTo(object) !== assignment) return {state: 'none'};
@@ -32,11 +48,15 @@ export function servingOf(caches: Caches, request: CloneRequest, assignment: Ass
 	const sharedSnapshot = object.metadata.name;
 	const number = stripeOf(request.uid, object.spec.stripes);
 	const stripe = stripesOf(caches, object)[number];
-	const state = stripe ? stripeState(object, stripe) : 'lost';
-	if (state === 'lost') return {state: 'none'};
-	if (state !== 'ready' || !stripe) {
+	if (!stripe || lost.messageOf(object.metadata.uid ?? '') !== undefined) return {state: 'none'};
+	const isHere = namespace === request.restoresIn;
+	const state = stripeState(object, stripe);
+	// An alias outlives the VolumeSnapshot of a snapshot that is protected.
+	const isKept = !isHere && stripe.content !== undefined && isProtected(object, stripe) && isHeld(object, stripe);
+	if (state === 'lost' && !isKept) return {state: 'none'};
+	if (state !== 'ready' && !isKept) {
 		// A snapshot that is going away and is not there yet will never be.
-		if (object.metadata.deletionTimestamp && !(stripe && isCut(stripe))) return {state: 'none'};
+		if (object.metadata.deletionTimestamp && !isCut(stripe)) return {state: 'none'};
 		return {
 			state: 'pending',
 			sharedSnapshot,
@@ -47,9 +67,10 @@ export function servingOf(caches: Caches, request: CloneRequest, assignment: Ass
 	const capacity = parseQuantity(object.spec.content.capacity) ?? 0n;
 	const snapshotName = stripeName(object.metadata.uid ?? '', number);
 	const ready: Serving = {state: 'ready', sharedSnapshot, snapshotName, minimumBytes: largest(restoreSize, capacity)};
-	if (namespace === request.restoresIn) return ready;
+	if (isHere) return ready;
 	const alias = observeAlias(caches, object, {namespace: request.restoresIn, stripe: number});
 	const usable =
+		snapshotSource(alias.snapshot, alias.content) &&
 		alias.content?.spec.source.snapshotHandle === stripe.content?.status?.snapshotHandle &&
 		alias.snapshot?.status?.readyToUse === true &&
 		!alias.snapshot.metadata.deletionTimestamp;
@@ -57,6 +78,7 @@ export function servingOf(caches: Caches, request: CloneRequest, assignment: Ass
 	return {
 		state: 'pending',
 		sharedSnapshot,
+		...(alias.snapshot?.metadata.deletionTimestamp && {aliasLeaves: true}),
 		message: `Waiting until the snapshot of ${namespace}/${name} is available in namespace ${request.restoresIn}`,
 	};
 }

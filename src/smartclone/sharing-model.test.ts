@@ -156,6 +156,18 @@ describe('sharing goes right where', () => {
 			[{do: 'request', namespace: 'tenant'}, ...turns(10), {do: 'loseSnapshot', index: 0}],
 		],
 		[
+			'an alias is deleted by hand before the cache shows it, and a claim is restored from it',
+			{stripes: 1, immutable: false},
+			[
+				...([{do: 'request', namespace: 'tenant'}, turn, turn, {do: 'sharing'}, ...turns(5)] as const),
+				...([
+					{do: 'deliver', index: 0},
+					{do: 'loseSnapshot', index: 3},
+					{do: 'dataVolume', index: 0},
+				] as const),
+			],
+		],
+		[
 			'a source is replaced before the cache shows the snapshot that was just begun',
 			{stripes: 1, immutable: false},
 			[
@@ -198,7 +210,9 @@ describe('the model finds', () => {
 				const open = observed.shared.find(
 					({life, stripes}) => life === 'Open' && stripes.some(({snapshot}) => !snapshot),
 				);
-				return open ? {do: 'cut', shared: open.object, snapshot: makeStripeSnapshot(open.object, 0)} : decide(observed);
+				return open
+					? {do: 'cut', shared: open.object, snapshot: makeStripeSnapshot(open.object, 0), isFirst: true}
+					: decide(observed);
 			},
 			/was cut before it was asked for/,
 		],

@@ -14,7 +14,6 @@ import type {ContentKey} from '../api/sharedsnapshot.ts';
 import {
 	contentHash,
 	contentOf,
-	isDeclaredImmutable,
 	lifeOf,
 	nextGeneration,
 	sameContent,
@@ -23,6 +22,7 @@ import {
 	stripeOf,
 	stripeState,
 } from './sharing.ts';
+import {isDeclaredImmutable} from './rules.ts';
 
 describe('contentOf', () => {
 	const bound = claim();

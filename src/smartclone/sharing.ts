@@ -13,7 +13,7 @@
  */
 import {createHash} from 'node:crypto';
 import type {PersistentVolume, PersistentVolumeClaim} from '../api/kubernetes.ts';
-import {annotations} from '../api/names.ts';
+import {labels} from '../api/names.ts';
 import {sameQuantity} from '../api/quantity.ts';
 import type {ContentKey, SharedSnapshot} from '../api/sharedsnapshot.ts';
 import type {VolumeSnapshot, VolumeSnapshotContent} from '../api/snapshot.ts';
@@ -66,11 +66,6 @@ export function nextGeneration(content: ContentKey, existing: readonly string[])
 	return Math.max(0, ...taken.filter(Number.isInteger)) + 1;
 }
 
-/** Rule 4: its owner says that it never changes again. The word counts on the claim, where the content is. */
-export function isDeclaredImmutable(claim: PersistentVolumeClaim | undefined): boolean {
-	return claim?.metadata.annotations?.[annotations.immutable] === 'true';
-}
-
 /** Spreads requests over stripes, the same request always to the same one. */
 export function stripeOf(requestUid: string, stripes: number): number {
 	return createHash('sha256').update(requestUid).digest().readUInt32BE() % stripes;
@@ -118,11 +113,34 @@ export function isCut({snapshot, content}: Stripe): boolean {
 	);
 }
 
+/**
+ * What the storage has is kept: nothing that happens to the VolumeSnapshot deletes it. The snapshotter deletes a snapshot as
+ * soon as its VolumeSnapshot is deleted, whatever finalizers that still has; policy Retain is what holds it.
+ */
+export function isProtected(shared: SharedSnapshot, {content}: Stripe): boolean {
+	return (
+		content?.spec.deletionPolicy === 'Retain' &&
+		content.metadata.labels?.[labels.sharedSnapshotUid] === shared.metadata.uid
+	);
+}
+
+/** The storage has the snapshot and keeps it: an alias of it serves, although its VolumeSnapshot may be deleted by hand. */
+export function isHeld(shared: SharedSnapshot, stripe: Stripe): boolean {
+	const {content} = stripe;
+	if (content?.status?.snapshotHandle === undefined || content.metadata.deletionTimestamp) return false;
+	return isCut(stripe) || isProtected(shared, stripe);
+}
+
 export type Life = 'Open' | 'Cutting' | 'Current' | 'Draining' | 'Dead';
 
-/** Derived from what exists, never read from status. */
-export function lifeOf(shared: SharedSnapshot, stripes: readonly Stripe[]): Life {
+/**
+ * Derived from what exists, never read from status.
+ *
+ * @param lost the storage no longer has it, says whoever tried to restore from it.
+ */
+export function lifeOf(shared: SharedSnapshot, stripes: readonly Stripe[], lost = false): Life {
 	if (shared.metadata.deletionTimestamp) return 'Draining';
+	if (lost) return 'Dead';
 	if (!shared.spec.closed) return 'Open';
 	const states = stripes.map((stripe) => stripeState(shared, stripe));
 	if (states.includes('lost')) return 'Dead';

@@ -1,6 +1,6 @@
 /** The whole status of a SharedSnapshot, computed anew from what was observed. Pure. */
 import type {SharedSnapshot, SharedSnapshotStripe} from '../api/sharedsnapshot.ts';
-import {openRequests, reuseRule} from './decide.ts';
+import {cutWaitsFor, openRequests, reuseRule} from './decide.ts';
 import type {Observed, ObservedShared} from './observe.ts';
 import {type Stripe, stripeState} from './sharing.ts';
 
@@ -22,29 +22,33 @@ function stripeStatus(shared: SharedSnapshot, stripe: Stripe): SharedSnapshotStr
 	];
 }
 
-function messageOf(shared: ObservedShared): string {
+function messageOf(observed: Observed, shared: ObservedShared): string {
 	const open = openRequests(shared);
 	switch (shared.life) {
-		case 'Open':
-			return 'Collecting clone requests';
+		case 'Open': {
+			const waitsFor = open > 0 ? cutWaitsFor(observed) : undefined;
+			return `Collecting clone requests${waitsFor ? `; the cut waits for ${waitsFor}` : ''}`;
+		}
 		case 'Cutting':
 			return 'Waiting until the storage has cut the snapshot';
 		case 'Current':
 			return open > 0 ? `${open} clones are being made` : 'Ready';
 		case 'Draining': {
+			if (shared.dependents > 0)
+				return `Waiting until the storage lets it go: ${shared.dependents} volumes restored from it depend on it`;
 			if (open > 0) return `Waiting for ${open} clones that are being made`;
 			if (shared.aliases.length > 0) return `Waiting until ${shared.aliases.length} aliases are gone`;
 			return 'Waiting until the storage has deleted the snapshot';
 		}
 		case 'Dead':
-			return 'The snapshot was deleted or lost in the storage; clones get a new one';
+			return `The snapshot was deleted or lost in the storage; clones get a new one${shared.lost ? `: ${shared.lost}` : ''}`;
 		default:
 			return shared.life satisfies never;
 	}
 }
 
 export function statusOf(observed: Observed, shared: ObservedShared): Status {
-	const reuse = reuseRule(observed, shared.object);
+	const reuse = reuseRule(observed, shared);
 	const open = openRequests(shared);
 	return {
 		state: shared.life,
@@ -52,6 +56,6 @@ export function statusOf(observed: Observed, shared: ObservedShared): Status {
 		stripes: shared.stripes.flatMap((stripe) => stripeStatus(shared.object, stripe)),
 		clonesServed: shared.requests.length - open,
 		clonesInFlight: open,
-		message: messageOf(shared),
+		message: messageOf(observed, shared),
 	};
 }

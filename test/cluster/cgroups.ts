@@ -1,4 +1,4 @@
-import {mkdir, readdir, rmdir} from 'node:fs/promises';
+import {mkdir, readdir, readFile, rmdir, writeFile} from 'node:fs/promises';
 import path from 'node:path';
 
 const root = '/sys/fs/cgroup';
@@ -10,8 +10,22 @@ async function hierarchies(): Promise<string[]> {
 	return entries.filter((entry) => entry.isDirectory()).map((entry) => path.join(root, entry.name));
 }
 
-export async function createCgroup(name: string): Promise<void> {
-	for (const hierarchy of await hierarchies()) await mkdir(path.join(hierarchy, name), {recursive: true});
+/** Outer ones before those inside them. */
+export async function createCgroups(names: readonly string[]): Promise<void> {
+	for (const hierarchy of await hierarchies()) {
+		for (const name of names) {
+			await mkdir(path.join(hierarchy, name), {recursive: true});
+			if (path.dirname(name) !== '/') await handDownControllers(path.join(hierarchy, path.dirname(name)));
+		}
+	}
+}
+
+/** With cgroup v2 a group has the controllers that its parent hands down; with v1 there is nothing to hand down. */
+async function handDownControllers(folder: string): Promise<void> {
+	const controllers = await readFile(path.join(folder, 'cgroup.controllers'), 'utf8').catch(() => '');
+	for (const controller of controllers.split(/\s+/).filter(Boolean)) {
+		await writeFile(path.join(folder, 'cgroup.subtree_control'), `+${controller}`);
+	}
 }
 
 /** The folders of a cgroup and of those below it, the innermost first: the order in which they can be removed. */

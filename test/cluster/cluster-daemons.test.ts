@@ -2,7 +2,9 @@ import {expect, it} from 'vitest';
 import {makeAddresses} from './addresses.ts';
 import {programNames} from './binaries.ts';
 import {allDaemons, clusterDaemons, type ClusterPrograms} from './cluster-daemons.ts';
+import {parseOptions} from './csi/options.ts';
 import {makeLayout} from './layout.ts';
+import {makeNodes} from './node.ts';
 import {runsAsWanted} from './supervisor.ts';
 
 const path = (name: string) => `/bin/${name}`;
@@ -21,11 +23,41 @@ const programs: ClusterPrograms = {
 	'csi-snapshotter': path('csi-snapshotter'),
 	'csi-resizer': path('csi-resizer'),
 };
-const daemons = allDaemons(clusterDaemons(makeLayout('/checkout'), makeAddresses(1), programs));
+const daemonsOf = (count: number) =>
+	allDaemons(
+		clusterDaemons({layout: makeLayout('/checkout'), addresses: makeAddresses(1), nodes: makeNodes(count)}, programs),
+	);
+const daemons = daemonsOf(1);
 
-it('gives every daemon a name of its own', () => {
-	const names = daemons.map(({name}) => name);
+it.each([1, 2, 4])('gives every daemon of %i nodes a name of its own', (count) => {
+	const names = daemonsOf(count).map(({name}) => name);
 	expect(new Set(names).size).toBe(names.length);
+});
+
+it('gives a second node a containerd and a kubelet, and the cluster a driver of node-local storage', () => {
+	const one = new Set(daemons.map(({name}) => name));
+	const more = daemonsOf(2).map(({name}) => name);
+	expect(more.filter((name) => !one.has(name))).toEqual([
+		'containerd-node2',
+		'kubelet-node2',
+		'csi-reflink-local',
+		'csi-provisioner-reflink-local',
+		'csi-resizer-reflink-local',
+		'csi-snapshotter-reflink-local',
+	]);
+});
+
+it('lets the driver process serve every node, with a socket and a kubelet each', () => {
+	const driver = daemonsOf(2).find(({name}) => name === 'csi-reflink');
+	const {nodeId, csiSocket, kubeletDir, otherNodes} = parseOptions(driver?.args.slice(1) ?? []);
+	const served = [{nodeId, csiSocket, kubeletDir}, ...otherNodes];
+	expect(served.map((node) => node.nodeId)).toEqual(['node1', 'node2']);
+	expect(new Set(served.flatMap((node) => [node.csiSocket, node.kubeletDir])).size).toBe(4);
+});
+
+it('changes nothing for a cluster of one node when there can be more', () => {
+	const driver = daemons.find(({name}) => name === 'csi-reflink');
+	expect(parseOptions(driver?.args.slice(1) ?? [])).toMatchObject({nodeId: 'node1', otherNodes: []});
 });
 
 it('runs every program that is built, but for the ones that people and tests call', () => {

@@ -12,8 +12,8 @@ import {
 import type {Daemon} from './daemon.ts';
 import {dnsDaemon} from './dns.ts';
 import type {Layout} from './layout.ts';
-import {containerdDaemon, kubeletDaemon, kubeProxyDaemon, nodes} from './node.ts';
-import {driverDaemons, drivers, snapshotControllerDaemon} from './storage.ts';
+import {type ClusterNode, containerdDaemon, kubeletDaemon, kubeProxyDaemon} from './node.ts';
+import {driverDaemons, driversOf, snapshotControllerDaemon} from './storage.ts';
 
 /** What is run, in groups that may start together. Each group needs the one before it. */
 export type ClusterDaemons = {
@@ -25,6 +25,13 @@ export type ClusterDaemons = {
 	readonly kubelets: readonly Daemon[];
 	/** Need the snapshot CRDs. */
 	readonly storage: readonly Daemon[];
+};
+
+/** What tells one cluster from another. */
+export type ClusterShape = {
+	readonly layout: Layout;
+	readonly addresses: Addresses;
+	readonly nodes: readonly ClusterNode[];
 };
 
 export type ClusterPrograms = Readonly<Record<Exclude<ProgramName, 'csi-sanity'> | 'containerd', string>>;
@@ -43,7 +50,7 @@ export function auditLog(layout: Layout): string {
 	return path.join(layout.runDir, 'audit.jsonl');
 }
 
-export function clusterDaemons(layout: Layout, addresses: Addresses, programs: ClusterPrograms): ClusterDaemons {
+export function clusterDaemons({layout, addresses, nodes}: ClusterShape, programs: ClusterPrograms): ClusterDaemons {
 	const settings = controlPlaneSettings(layout, addresses);
 	const admin = kubeconfigOf(settings, 'admin');
 	return {
@@ -52,7 +59,7 @@ export function clusterDaemons(layout: Layout, addresses: Addresses, programs: C
 		controllers: [
 			controllerManagerDaemon(settings, programs['kube-controller-manager'], 10257),
 			schedulerDaemon(settings, programs['kube-scheduler'], 10259),
-			kubeProxyDaemon(addresses, programs['kube-proxy'], kubeconfigOf(settings, 'proxy')),
+			kubeProxyDaemon(addresses, nodes, programs['kube-proxy'], kubeconfigOf(settings, 'proxy')),
 			dnsDaemon(layout, programs.coredns),
 		],
 		kubelets: nodes.map((node) =>
@@ -60,7 +67,7 @@ export function clusterDaemons(layout: Layout, addresses: Addresses, programs: C
 		),
 		storage: [
 			snapshotControllerDaemon(programs['snapshot-controller'], admin),
-			...drivers.flatMap((driver) => nodes.flatMap((node) => driverDaemons(layout, driver, node, programs, admin))),
+			...driversOf(nodes).flatMap((driver) => driverDaemons(layout, driver, nodes, programs, admin)),
 		],
 	};
 }

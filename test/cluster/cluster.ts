@@ -3,8 +3,9 @@ import {auditHost, type HostUse} from './host-audit.ts';
 import {ensureBinary} from './binaries.ts';
 import {allDaemons, auditLog} from './cluster-daemons.ts';
 import {loadImage} from './container-images.ts';
+import {wantedNodes} from './node-count.ts';
 import {type RunningCluster, startCluster} from './start.ts';
-import {drivers, journalFile, poolDir} from './storage.ts';
+import {driversOf, faultFile, journalFile, poolDir} from './storage.ts';
 import {endProcess, ensureDaemon, findDaemons, logFile} from './supervisor.ts';
 
 /** The cluster of this checkout, with everything that a test or the demo may look into. */
@@ -17,13 +18,17 @@ export type LocalCluster = {
 	readonly kubectl: string;
 	/** The host, as pods see it: a server that listens on this address is reachable from every pod. */
 	readonly hostAddress: string;
-	/** The node, as the host sees it. The host reaches pod and Service addresses directly as well. */
+	/** Names of the nodes. */
+	readonly nodes: readonly string[];
+	/** All nodes, as the host sees them. The host reaches pod and Service addresses directly as well. */
 	readonly nodeAddress: string;
 	readonly podNetwork: string;
 	readonly serviceNetwork: string;
 	readonly storageClasses: StorageClasses;
 	/** CSI driver name to the file in which it writes down every call. */
 	readonly journals: Readonly<Record<string, string>>;
+	/** CSI driver name to the file with its fault switches; see test/support/storage-faults.ts. */
+	readonly faultFiles: Readonly<Record<string, string>>;
 	/** The xfs that all volumes live on. */
 	readonly poolDir: string;
 	readonly runDir: string;
@@ -45,6 +50,9 @@ type StorageClasses = {
 	readonly snapshots: string;
 	readonly waitForFirstConsumer: string;
 	readonly noSnapshots: string;
+	/** Whose volumes and snapshots live on one node, WaitForFirstConsumer and Immediate. Only in a cluster of several nodes. */
+	readonly nodeLocal?: string;
+	readonly nodeLocalImmediate?: string;
 };
 
 /** A cluster that the user named. Nothing is known about its host and its storage driver. */
@@ -69,29 +77,40 @@ export async function ensureCluster(): Promise<ClusterHandle> {
 	return {kind: 'user', kubeconfig, kubectl, storageClass: process.env['ONESNAP_STORAGE_CLASS'] || undefined};
 }
 
-/** The local cluster, also when the user named another: for tests that need to look at the driver or the host. */
-export async function ensureLocalCluster(): Promise<LocalCluster> {
-	return makeHandle(await startCluster(thisLayout()));
+/**
+ * The local cluster, also when the user named another: for tests that need to look at the driver or the host. It has at least as many
+ * nodes as asked for, by default as many as NODES says.
+ */
+export async function ensureLocalCluster(nodes: number = wantedNodes(process.env)): Promise<LocalCluster> {
+	return makeHandle(await startCluster(thisLayout(), nodes));
 }
 
 function makeHandle(cluster: RunningCluster): LocalCluster {
-	const {layout, addresses} = cluster;
+	const {layout, addresses, nodes} = cluster;
+	const drivers = driversOf(nodes);
 	const daemons = allDaemons(cluster.daemons);
 	return {
 		kind: 'local',
 		id: layout.id,
 		kubeconfig: cluster.kubeconfig,
 		kubectl: cluster.programs.kubectl,
+		nodes: nodes.map(({name}) => name),
 		hostAddress: addresses.hostAddress,
 		nodeAddress: addresses.nodeAddress,
 		podNetwork: addresses.podNetwork,
 		serviceNetwork: addresses.serviceNetwork,
-		storageClasses: {snapshots: 'reflink', waitForFirstConsumer: 'reflink-wffc', noSnapshots: 'nosnap'},
+		storageClasses: {
+			snapshots: 'reflink',
+			waitForFirstConsumer: 'reflink-wffc',
+			noSnapshots: 'nosnap',
+			...(nodes.length > 1 && {nodeLocal: 'reflink-local', nodeLocalImmediate: 'reflink-local-immediate'}),
+		},
 		journals: Object.fromEntries(drivers.map((driver) => [driver.name, journalFile(layout, driver)])),
+		faultFiles: Object.fromEntries(drivers.map((driver) => [driver.name, faultFile(layout, driver)])),
 		poolDir: poolDir(layout),
 		runDir: layout.runDir,
 		auditLog: auditLog(layout),
-		loadImage: (archive) => loadImage(layout, archive),
+		loadImage: (archive) => loadImage(layout, nodes, archive),
 		auditHost: () => auditHost(layout),
 		daemons: daemons.map(({name}) => name),
 		async stopDaemon(name) {

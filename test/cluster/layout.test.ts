@@ -15,7 +15,9 @@ describe('makeLayout', () => {
 	it('keeps names within the limits of the kernel, however long the path of the checkout is', () => {
 		const layout = makeLayout(`/home/${'x'.repeat(200)}`);
 		expect(layout.hostInterface.length).toBeLessThanOrEqual(15);
-		expect(`${layout.varDir}/node1/plugins_registry/reflink.csi.onesnap.io-reg.sock`.length).toBeLessThanOrEqual(107);
+		expect(`${layout.varDir}/node1/plugins_registry/reflink-local.csi.onesnap.io-reg.sock`.length).toBeLessThanOrEqual(
+			107,
+		);
 	});
 
 	it('never owns a folder that others use', () => {

@@ -5,17 +5,18 @@ import {auditHost, describeHostUse} from './host-audit.ts';
 import {thisLayout} from './layout.ts';
 import {ensurePauseImage} from './pause-image.ts';
 import {report} from './progress.ts';
-import {stopCluster} from './start.ts';
+import {countNodes, stopCluster} from './start.ts';
 
 const usage = `usage: node test/cluster/main.ts up|down|status|binaries
-  up        start this checkout's local cluster, or find it running
+  up        start this checkout's local cluster, or find it running; NODES=2 in the environment: with two nodes
   down      stop it and remove everything of it from this machine
   status    list what this machine holds for it
   binaries  find or build all programs, without starting anything`;
 
 async function up(): Promise<void> {
 	const cluster = await ensureLocalCluster();
-	report(`\nlogs are in ${cluster.runDir}/logs; stop the cluster with: make cluster-down\n`);
+	report(`\nthe cluster has ${countNodes(cluster.nodes.length)}: ${cluster.nodes.join(', ')}`);
+	report(`logs are in ${cluster.runDir}/logs; stop the cluster with: make cluster-down\n`);
 	// Alone on standard output: eval "$(make -s cluster)" works.
 	console.log(`export KUBECONFIG=${cluster.kubeconfig}`);
 	report(`kubectl is ${cluster.kubectl}`);

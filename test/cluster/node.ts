@@ -13,8 +13,9 @@ export type ClusterNode = {
 	readonly index: number;
 };
 
-/** All nodes of the cluster; node-local storage will want a second one. */
-export const nodes: readonly ClusterNode[] = [{name: 'node1', index: 0}];
+export function makeNodes(count: number): readonly ClusterNode[] {
+	return Array.from({length: count}, (_, index) => ({name: `node${index + 1}`, index}));
+}
 
 export function kubeletDir(layout: Layout, node: ClusterNode): string {
 	return path.join(layout.varDir, node.name);
@@ -22,6 +23,14 @@ export function kubeletDir(layout: Layout, node: ClusterNode): string {
 
 export function containerdSocket(layout: Layout, node: ClusterNode): string {
 	return path.join(layout.runtimeDir, `${node.name}-containerd.sock`);
+}
+
+/**
+ * Parent of the cgroups of the node's pods. A kubelet removes what it finds below and does not know, so no two may share one; the
+ * others' lie beside what the first one looks at (`kubepods`).
+ */
+export function nodeCgroup(layout: Layout, node: ClusterNode): string {
+	return node.index === 0 ? layout.cgroup : path.join(layout.cgroup, node.name);
 }
 
 /** Writes the configuration of a node's daemons. */
@@ -69,13 +78,18 @@ export function kubeletDaemon(
 }
 
 /** One kube-proxy serves all nodes: they share the network namespace. */
-export function kubeProxyDaemon(addresses: Addresses, program: string, kubeconfig: string): Daemon {
+export function kubeProxyDaemon(
+	addresses: Addresses,
+	[first]: readonly ClusterNode[],
+	program: string,
+	kubeconfig: string,
+): Daemon {
 	return {
 		name: 'kube-proxy',
 		program,
 		args: flags({
 			kubeconfig,
-			'hostname-override': nodes[0]?.name,
+			'hostname-override': first?.name,
 			'proxy-mode': 'iptables',
 			'cluster-cidr': addresses.podNetwork,
 			// Conntrack's table is the machine's, not ours to resize.
@@ -91,6 +105,9 @@ function configDir(layout: Layout, node: ClusterNode): string {
 /**
  * ptp, not bridge: every pod has a routed link of its own, so that traffic between two pods passes iptables too and Services work between
  * them. On a bridge that takes the kernel module br_netfilter, which not every machine has. No masquerading: the host has a route back.
+ *
+ * All nodes take addresses from one range, and from one folder in which host-local notes them under a lock: pods on different nodes
+ * are neighbours in the one network namespace, and never meet.
  */
 function cniConfig(layout: Layout, addresses: Addresses): unknown {
 	return {
@@ -182,7 +199,7 @@ function kubeletConfig(layout: Layout, addresses: Addresses, node: ClusterNode, 
 		failCgroupV1: false,
 		failSwapOn: false,
 		// Pods' cgroups below one of our own: it tells whose they are.
-		cgroupRoot: layout.cgroup,
+		cgroupRoot: nodeCgroup(layout, node),
 		cgroupsPerQOS: true,
 		enforceNodeAllocatable: [],
 		// Images cannot be pulled again, and a full disk is the user's business before it is ours.

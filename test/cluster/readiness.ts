@@ -1,10 +1,10 @@
 import {z} from 'zod';
 import type {Kubectl} from './kubectl.ts';
-import {nodes} from './node.ts';
-import {drivers} from './storage.ts';
+import type {ClusterNode} from './node.ts';
+import {driversOf} from './storage.ts';
 
 /** What the cluster does not have yet, in words; nothing when a pod with a volume could run now. */
-export async function missingPieces(kubectl: Kubectl): Promise<string[]> {
+export async function missingPieces(kubectl: Kubectl, nodes: readonly ClusterNode[]): Promise<string[]> {
 	const missing: string[] = [];
 	// One request each for objects that may not exist yet: asking for them by name would be an error, not an answer.
 	const nodeList = nodeListSchema.parse(await kubectl.get('nodes'));
@@ -14,7 +14,7 @@ export async function missingPieces(kubectl: Kubectl): Promise<string[]> {
 		const ready = node?.status.conditions?.some(({type, status}) => type === 'Ready' && status === 'True');
 		if (!ready) missing.push(`node ${name} is not Ready`);
 		const registered = csiNodes.items.find((each) => each.metadata.name === name)?.spec.drivers ?? [];
-		for (const driver of drivers) {
+		for (const driver of driversOf(nodes)) {
 			if (!registered.some((each) => each.name === driver.name)) {
 				missing.push(`CSI driver ${driver.name} is not registered on ${name}`);
 			}

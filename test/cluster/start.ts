@@ -1,18 +1,19 @@
 import {cp, mkdir} from 'node:fs/promises';
 import path from 'node:path';
-import {type Addresses, makeAddresses} from './addresses.ts';
+import {makeAddresses} from './addresses.ts';
 import {ensureBinary} from './binaries.ts';
-import {createCgroup} from './cgroups.ts';
+import {createCgroups} from './cgroups.ts';
 import {
 	allDaemons,
 	clusterDaemons,
 	type ClusterDaemons,
 	type ClusterPrograms,
+	type ClusterShape,
 	controlPlaneSettings,
 } from './cluster-daemons.ts';
 import {readState, writeState} from './cluster-state.ts';
 import {run} from './command.ts';
-import {loadImage} from './container-images.ts';
+import {loadImage, loadKnownImages} from './container-images.ts';
 import {isReady} from './control-plane.ts';
 import {addNodeUser, clientAuthority, kubeconfigOf, prepareControlPlane} from './control-plane-daemons.ts';
 import type {Daemon} from './daemon.ts';
@@ -24,20 +25,18 @@ import {recordKernelSettings} from './kernel-settings.ts';
 import {Kubectl} from './kubectl.ts';
 import type {Layout} from './layout.ts';
 import {createNetwork} from './network.ts';
-import {containerdSocket, nodes, prepareNode} from './node.ts';
+import {containerdSocket, makeNodes, nodeCgroup, prepareNode} from './node.ts';
 import {ensurePackages} from './packages.ts';
 import {ensurePauseImage} from './pause-image.ts';
 import {report, withProgress} from './progress.ts';
 import {missingPieces} from './readiness.ts';
-import {driverObjects, drivers, ensurePool, prepareDriver} from './storage.ts';
+import {driverObjects, driversOf, ensurePool, prepareDriver} from './storage.ts';
 import {assertRunning, ensureDaemon, findDaemons, runsAsWanted} from './supervisor.ts';
 import {tearDown} from './teardown.ts';
 import {until} from './until.ts';
 
 /** A cluster that is up. */
-export type RunningCluster = {
-	readonly layout: Layout;
-	readonly addresses: Addresses;
+export type RunningCluster = ClusterShape & {
 	readonly programs: ClusterPrograms;
 	readonly daemons: ClusterDaemons;
 	readonly kubeconfig: string;
@@ -46,9 +45,9 @@ export type RunningCluster = {
 
 /**
  * Brings the cluster up, or finds that it is up. One that came up before and lost a daemon gets the daemon back; what is left of an
- * attempt that never finished is removed first.
+ * attempt that never finished is removed first. One with fewer nodes than wanted gets more; one with more is left as it is.
  */
-export async function startCluster(layout: Layout): Promise<RunningCluster> {
+export async function startCluster(layout: Layout, wantedNodes: number): Promise<RunningCluster> {
 	if (process.getuid?.() !== 0) {
 		throw new Error('the local cluster needs root: it mounts file systems and runs containers');
 	}
@@ -57,17 +56,25 @@ export async function startCluster(layout: Layout): Promise<RunningCluster> {
 		const programs = await findPrograms();
 		const state = await readState(layout);
 		if (state) {
-			const cluster = describeCluster(layout, makeAddresses(state.number), programs);
-			if (await isHealthy(cluster)) return cluster;
-			report('the cluster is not as it should be: starting what is missing');
+			const nodes = Math.max(state.nodes, wantedNodes);
+			const shape = {layout, addresses: makeAddresses(state.number), nodes: makeNodes(nodes)};
+			const cluster = describeCluster(shape, programs);
+			if (nodes > state.nodes) {
+				report(`the cluster has ${countNodes(state.nodes)}: adding ${nodes - state.nodes}`);
+				await writeState(layout, {number: state.number, nodes});
+			} else {
+				if (await isHealthy(cluster)) return cluster;
+				report('the cluster is not as it should be: starting what is missing');
+			}
 			await converge(cluster);
 			return cluster;
 		}
 		await withProgress('removing what is left of an earlier cluster', () => tearDown(layout));
 		await mkdir(layout.runDir, {recursive: true});
-		const cluster = describeCluster(layout, await createNetwork(layout), programs);
+		const shape = {layout, addresses: await createNetwork(layout), nodes: makeNodes(wantedNodes)};
+		const cluster = describeCluster(shape, programs);
 		await converge(cluster);
-		await writeState(layout, cluster.addresses.number);
+		await writeState(layout, {number: shape.addresses.number, nodes: wantedNodes});
 		return cluster;
 	});
 }
@@ -100,13 +107,16 @@ async function findPrograms(): Promise<ClusterPrograms> {
 	};
 }
 
-function describeCluster(layout: Layout, addresses: Addresses, programs: ClusterPrograms): RunningCluster {
-	const kubeconfig = path.join(layout.runDir, 'kubeconfig');
+export function countNodes(count: number): string {
+	return count === 1 ? '1 node' : `${count} nodes`;
+}
+
+function describeCluster(shape: ClusterShape, programs: ClusterPrograms): RunningCluster {
+	const kubeconfig = path.join(shape.layout.runDir, 'kubeconfig');
 	return {
-		layout,
-		addresses,
+		...shape,
 		programs,
-		daemons: clusterDaemons(layout, addresses, programs),
+		daemons: clusterDaemons(shape, programs),
 		kubeconfig,
 		kubectl: new Kubectl(programs.kubectl, kubeconfig),
 	};
@@ -116,7 +126,7 @@ function describeCluster(layout: Layout, addresses: Addresses, programs: Cluster
 async function isHealthy(cluster: RunningCluster): Promise<boolean> {
 	const running = await findDaemons(cluster.layout);
 	if (!allDaemons(cluster.daemons).every((daemon) => runsAsWanted(daemon, running))) return false;
-	return missingPieces(cluster.kubectl).then(
+	return missingPieces(cluster.kubectl, cluster.nodes).then(
 		(missing) => missing.length === 0,
 		() => false,
 	);
@@ -124,7 +134,7 @@ async function isHealthy(cluster: RunningCluster): Promise<boolean> {
 
 /** Every step makes sure of something, so the same steps start a cluster and mend one. */
 async function converge(cluster: RunningCluster): Promise<void> {
-	const {layout, daemons, kubectl} = cluster;
+	const {layout, nodes, daemons, kubectl} = cluster;
 	const startedAt = Date.now();
 	const pauseImage = await ensurePauseImage();
 	const definitions = await ensureDefinitions();
@@ -135,25 +145,26 @@ async function converge(cluster: RunningCluster): Promise<void> {
 			isReady(cluster.programs.kubectl, cluster.kubeconfig),
 		);
 	});
-	await withProgress('starting the node', async () => {
+	await withProgress(`starting ${countNodes(nodes.length)}`, async () => {
 		await start(cluster, daemons.controllers);
 		for (const node of nodes) {
 			await untilRunning(cluster, daemons.runtimes, 'containerd listens', async () =>
 				(await fileExists(containerdSocket(layout, node))) ? true : undefined,
 			);
 		}
-		await loadImage(layout, pauseImage);
+		await loadImage(layout, nodes, pauseImage);
+		await loadKnownImages(layout, nodes);
 		await start(cluster, daemons.kubelets);
 	});
 	await withProgress('starting storage', async () => {
 		await kubectl.applyFiles(definitions.snapshotCrds);
 		await kubectl.run('wait', '--for=condition=Established', '--timeout=30s', 'customresourcedefinitions', '--all');
-		await kubectl.apply(drivers.flatMap(driverObjects));
+		await kubectl.apply(driversOf(nodes).flatMap(driverObjects));
 		await start(cluster, daemons.storage);
 	});
-	await withProgress('waiting for the node and its storage drivers', () =>
+	await withProgress(`waiting for ${countNodes(nodes.length)} and the storage drivers`, () =>
 		untilRunning(cluster, allDaemons(daemons), 'the cluster is complete', async () => {
-			const missing = await missingPieces(kubectl);
+			const missing = await missingPieces(kubectl, nodes);
 			if (missing.length > 0) throw new Error(missing.join(', '));
 			return true;
 		}),
@@ -161,18 +172,18 @@ async function converge(cluster: RunningCluster): Promise<void> {
 	report(`the cluster is up after ${((Date.now() - startedAt) / 1000).toFixed(1)} s`);
 }
 
-async function prepare({layout, addresses, kubeconfig}: RunningCluster): Promise<void> {
+async function prepare({layout, addresses, nodes, kubeconfig}: RunningCluster): Promise<void> {
 	const settings = controlPlaneSettings(layout, addresses);
 	await Promise.all([
 		ensurePool(layout),
-		createCgroup(layout.cgroup),
+		createCgroups(nodes.map((node) => nodeCgroup(layout, node))),
 		recordKernelSettings(),
 		prepareControlPlane(settings).then(() => Promise.all(nodes.map((node) => addNodeUser(settings, node.name)))),
 	]);
 	await cp(kubeconfigOf(settings, 'admin'), kubeconfig);
 	await prepareDns(layout, addresses, kubeconfigOf(settings, 'admin'));
 	for (const node of nodes) await prepareNode(layout, addresses, node, clientAuthority(settings));
-	for (const driver of drivers) await prepareDriver(layout, driver);
+	for (const driver of driversOf(nodes)) await prepareDriver(layout, driver);
 }
 
 async function start(cluster: RunningCluster, daemons: readonly Daemon[]): Promise<void> {

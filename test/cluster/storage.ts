@@ -13,6 +13,8 @@ export type Driver = {
 	/** Short name, of its folders, sockets and logs. */
 	readonly shortName: string;
 	readonly snapshots: boolean;
+	/** Volumes live on one node each, which this key names in its CSI topology. */
+	readonly topologyKey?: string;
 	readonly classes: readonly StorageClass[];
 };
 
@@ -22,7 +24,7 @@ type StorageClass = {
 	readonly default?: true;
 };
 
-export const drivers: readonly Driver[] = [
+const drivers: readonly Driver[] = [
 	{
 		name: 'reflink.csi.onesnap.io',
 		shortName: 'reflink',
@@ -40,6 +42,22 @@ export const drivers: readonly Driver[] = [
 	},
 ];
 
+/** Stands for TopoLVM and its like. Only where it can make a difference: it takes four processes. */
+const nodeLocalDriver: Driver = {
+	name: 'reflink-local.csi.onesnap.io',
+	shortName: 'reflink-local',
+	snapshots: true,
+	topologyKey: 'reflink-local.csi.onesnap.io/node',
+	classes: [
+		{name: 'reflink-local', bindingMode: 'WaitForFirstConsumer'},
+		{name: 'reflink-local-immediate', bindingMode: 'Immediate'},
+	],
+};
+
+export function driversOf(nodes: readonly ClusterNode[]): readonly Driver[] {
+	return nodes.length > 1 ? [...drivers, nodeLocalDriver] : drivers;
+}
+
 const driverProgram = path.join(import.meta.dirname, 'csi', 'main.ts');
 
 export function poolDir(layout: Layout): string {
@@ -48,6 +66,11 @@ export function poolDir(layout: Layout): string {
 
 export function journalFile(layout: Layout, driver: Driver): string {
 	return path.join(layout.runDir, 'journal', `${driver.name}.jsonl`);
+}
+
+/** Where the driver's fault switches are looked for, see csi/faults.ts. Nobody makes the file but tests. */
+export function faultFile(layout: Layout, driver: Driver): string {
+	return path.join(layout.runDir, 'faults', `${driver.name}.json`);
 }
 
 /** The file system that volumes live on: xfs in a sparse file, because FICLONE is what makes a snapshot of a file cheap. */
@@ -73,20 +96,26 @@ export async function prepareDriver(layout: Layout, driver: Driver): Promise<voi
 	await mkdir(path.join(poolDir(layout), driver.shortName), {recursive: true});
 	await mkdir(path.dirname(journalFile(layout, driver)), {recursive: true});
 	await mkdir(path.dirname(driverSocket(layout, driver)), {recursive: true});
+	await mkdir(path.dirname(faultFile(layout, driver)), {recursive: true});
 }
 
-function driverSocket(layout: Layout, driver: Driver): string {
-	return path.join(layout.runtimeDir, 'csi', driver.shortName, 'csi.sock');
+/** The first node's, where the sidecars reach the Controller service too, and those of the others. */
+function driverSocket(layout: Layout, driver: Driver, node?: ClusterNode): string {
+	return path.join(layout.runtimeDir, 'csi', driver.shortName, node ? `${node.name}.sock` : 'csi.sock');
 }
 
-/** The driver, on a node, and the sidecars that turn API objects into calls to it. */
+/**
+ * The driver, one process for all nodes, and the sidecars that turn API objects into calls to it. The nodes share one kernel with its
+ * loop devices and mounts, so what is done for them has to share locks; on real machines each would have a process of its own.
+ */
 export function driverDaemons(
 	layout: Layout,
 	driver: Driver,
-	node: ClusterNode,
+	[first, ...others]: readonly ClusterNode[],
 	programs: Readonly<Record<'csi-provisioner' | 'csi-snapshotter' | 'csi-resizer', string>>,
 	kubeconfig: string,
 ): Daemon[] {
+	if (!first) return [];
 	const socket = driverSocket(layout, driver);
 	const driverDaemon = `csi-${driver.shortName}`;
 	const sidecarFlags = {
@@ -115,12 +144,15 @@ export function driverDaemons(
 				driverProgram,
 				...flags({
 					name: driver.name,
-					'node-id': node.name,
+					'node-id': first.name,
 					pool: path.join(poolDir(layout), driver.shortName),
 					endpoint: `unix://${socket}`,
 					journal: journalFile(layout, driver),
-					'kubelet-dir': kubeletDir(layout, node),
+					faults: faultFile(layout, driver),
+					'kubelet-dir': kubeletDir(layout, first),
+					'topology-key': driver.topologyKey,
 				}),
+				...others.flatMap((node) => flags({'other-node': otherNode(layout, driver, node)})),
 				...(driver.snapshots ? [] : ['--no-snapshots']),
 			],
 		},
@@ -128,10 +160,16 @@ export function driverDaemons(
 			'default-fstype': 'ext4',
 			'extra-create-metadata': true,
 			'worker-threads': 20,
+			...(driver.topologyKey && {'feature-gates': 'Topology=true', 'strict-topology': true}),
 		}),
 		sidecar('csi-resizer', {workers: 10}),
 		...(driver.snapshots ? [sidecar('csi-snapshotter', {'worker-threads': 10, 'extra-create-metadata': true})] : []),
 	];
+}
+
+/** As the driver's options have it: id, endpoint, kubelet's folder. */
+function otherNode(layout: Layout, driver: Driver, node: ClusterNode): string {
+	return [node.name, `unix://${driverSocket(layout, driver, node)}`, kubeletDir(layout, node)].join(',');
 }
 
 /** With the feature on, the snapshot controller spends its first half minute looking for CRDs that are not installed here. */

@@ -31,11 +31,14 @@ export async function removeStrayFiles(layout: Layout): Promise<void> {
 
 /** A shim that is killed leaves its socket in a shared folder, named by a hash; only its bundle knows which it is. */
 export async function removeShimSockets(layout: Layout): Promise<void> {
-	const tasks = path.join(layout.runtimeDir, 'containerd', 'io.containerd.runtime.v2.task', 'k8s.io');
-	for (const bundle of await readdir(tasks).catch(() => [])) {
-		const address = await readFile(path.join(tasks, bundle, 'address'), 'utf8').catch(() => '');
-		const socket = address.trim().replace(/^unix:\/\//, '');
-		if (socket.startsWith('/run/containerd/s/')) await rm(socket, {force: true});
+	// Whatever has tasks is a containerd, however many nodes there were.
+	for (const folder of await filesIn(layout.runtimeDir)) {
+		const tasks = path.join(folder, 'io.containerd.runtime.v2.task', 'k8s.io');
+		for (const bundle of await filesIn(tasks)) {
+			const address = await readFile(path.join(bundle, 'address'), 'utf8').catch(() => '');
+			const socket = address.trim().replace(/^unix:\/\//, '');
+			if (socket.startsWith('/run/containerd/s/')) await rm(socket, {force: true});
+		}
 	}
 }
 

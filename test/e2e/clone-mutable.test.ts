@@ -1,6 +1,8 @@
 /** Clones of a claim that may change: a snapshot serves those who asked before it was cut, and nobody later. */
 import {beforeAll, expect, test} from 'vitest';
 import type {DataVolume} from '../../src/api/datavolume.ts';
+import {annotations} from '../../src/api/names.ts';
+import type {SharedSnapshot} from '../../src/api/sharedsnapshot.ts';
 import * as resources from '../../src/kube/resources.ts';
 import {until} from '../cluster/until.ts';
 import {waitForSucceeded} from '../support/data-volumes.ts';
@@ -42,31 +44,43 @@ const clonesOf = (prefix: string, count: number) =>
 		),
 	);
 
+async function sharedOfGolden(): Promise<SharedSnapshot[]> {
+	const {items} = await api.list(resources.sharedSnapshots);
+	return items.filter(({spec}) => spec.source.namespace === goldens);
+}
+
 async function untilNothingShared(): Promise<void> {
-	await until('no shared snapshot', async () => {
-		const {items} = await api.list(resources.sharedSnapshots);
-		return items.some(({spec}) => spec.source.namespace === goldens) ? undefined : true;
-	});
+	await until('no shared snapshot', async () => ((await sharedOfGolden()).length === 0 ? true : undefined));
 	await untilNoByproducts(goldens);
 	await untilNoByproducts(team);
 }
 
-test('a burst costs at most two snapshots, and they go when the clones are made', async () => {
+const ruleOf = async ({metadata}: DataVolume) =>
+	(await api.get(resources.dataVolumes, metadata)).metadata.annotations?.[annotations.reuseRule];
+
+test('a burst costs at most two snapshots, and a later clone none, as long as nobody writes', async () => {
 	const clones = await clonesOf('burst', 8);
 	await waitForSucceeded(api, clones);
+	const cuts = local ? await cutsOf(await handleOf(golden)) : 1;
+	expect(cuts).toBeGreaterThanOrEqual(1);
+	expect(cuts).toBeLessThanOrEqual(2);
+	const [later] = await clonesOf('after-burst', 1);
+	const [first] = clones;
+	if (!first || !later) throw new Error('too few clones');
+	await waitForSucceeded(api, [later]);
+	expect(await ruleOf(later)).toBe('WatchedQuiet');
+	if (local) expect(await cutsOf(await handleOf(golden))).toBe(cuts);
+	expect(await Promise.all([digest(first), digest(later)])).toEqual([images.qcow2.rawSha256, images.qcow2.rawSha256]);
+});
+
+test('a Pod that may write ends that: the snapshot goes', async () => {
+	await until('one that may be reused', async () => {
+		const [shared, ...others] = await sharedOfGolden();
+		return others.length === 0 && shared?.status?.reuse === 'WatchedQuiet' ? true : undefined;
+	});
+	await write(golden, 'first words');
 	await untilNothingShared();
-	if (local) {
-		const handle = await handleOf(golden);
-		const cuts = await cutsOf(handle);
-		expect(cuts).toBeGreaterThanOrEqual(1);
-		expect(cuts).toBeLessThanOrEqual(2);
-		await until('the storage has no snapshot of it', async () =>
-			(await storedSnapshotsOf(handle)).length === 0 ? true : undefined,
-		);
-	}
-	const [first, second] = clones;
-	if (!first || !second) throw new Error('too few clones');
-	expect(await Promise.all([digest(first), digest(second)])).toEqual([images.qcow2.rawSha256, images.qcow2.rawSha256]);
+	if (local) expect(await storedSnapshotsOf(await handleOf(golden))).toEqual([]);
 });
 
 test('a clone asked for after a write shows what was written, also while older ones are being made', async () => {
@@ -78,6 +92,5 @@ test('a clone asked for after a write shows what was written, also while older o
 	expect(await read(golden, words.length)).toBe(words);
 	expect(await read(later, words.length)).toBe(words);
 	// One that was asked for before or during the write has either.
-	expect(['', words]).toContain(await read(earlier[0] ?? later, words.length));
-	await untilNothingShared();
+	expect(['first words', words]).toContain(await read(earlier[0] ?? later, words.length));
 });

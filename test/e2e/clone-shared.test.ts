@@ -66,7 +66,7 @@ test('they say which way they went, and why the snapshot could serve them', asyn
 		expect(clone.status).toMatchObject({phase: 'Succeeded', progress: '100.0%'});
 		expect(clone.metadata.annotations).toMatchObject({[annotations.cloneType]: 'snapshot'});
 		expect((await claimOf(clone)).metadata.annotations?.[annotations.cloneFallbackReason]).toBeUndefined();
-		await untilEvents(clone, {reason: 'CloneFromSnapshotSourceInProgress'}, {reason: 'CloneSucceeded'});
+		await untilEvents(clone, {reason: 'CloneSucceeded', message: 'restored from shared snapshot '});
 	}
 });
 

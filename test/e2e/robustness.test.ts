@@ -7,7 +7,7 @@ import {assignmentOf} from '../../src/datavolume/requests.ts';
 import * as resources from '../../src/kube/resources.ts';
 import {ensureLocalCluster} from '../cluster/cluster.ts';
 import {until} from '../cluster/until.ts';
-import {waitForDataVolume, waitForSucceeded} from '../support/data-volumes.ts';
+import {waitForSucceeded} from '../support/data-volumes.ts';
 import {type ImageServer, startImageServer} from '../support/image-server.ts';
 import {cutsOf, storedSnapshotsOf} from './journal.ts';
 import {
@@ -128,12 +128,23 @@ describe('clones', () => {
 		await untilNoByproducts(namespace);
 	});
 
-	test.each(['SnapshotForSmartCloneInProgress', 'CloneFromSnapshotSourceInProgress'])(
-		'that are deleted in the phase %s leave nothing',
-		async (phase) => {
+	test.each<[string, (clone: DataVolume) => Promise<boolean>]>([
+		[
+			'when they have their snapshot',
+			async ({metadata}) =>
+				(await api.get(resources.dataVolumes, metadata)).metadata.annotations?.[annotations.sharedSnapshot] !==
+				undefined,
+		],
+		[
+			'while they are restored',
+			async ({metadata}) => (await api.find(resources.persistentVolumeClaims, metadata)) !== undefined,
+		],
+	])(
+		'that are deleted %s leave nothing',
+		async (_, isSo) => {
 			const team = await makeNamespace('clone');
 			const clone = await createDataVolume({namespace: team, name: 'clone', source: pvcSource(golden)});
-			await waitForDataVolume(api, clone, ({status}) => status?.phase === phase || status?.phase === 'Succeeded');
+			await until('the moment', async () => ((await isSo(clone)) ? true : undefined), {intervalMs: 20});
 			await deleteWithoutTrace(clone);
 			await untilNothingSharedOf(namespace);
 			if (!local) return;

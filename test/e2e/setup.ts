@@ -15,12 +15,20 @@ import {until} from '../cluster/until.ts';
 import {startImageServer} from '../support/image-server.ts';
 import {installOnesnap} from '../support/install.ts';
 import {auditLeaks} from '../support/leak-audit.ts';
+import {clearFaults} from '../support/storage-faults.ts';
 import {makeTestImages, type TestImages} from './images.ts';
 import {testLabel} from './labels.ts';
 
 /** What tests need to know of the cluster that only the local one tells. */
 export interface LocalFacts {
-	readonly storageClasses: {readonly waitForFirstConsumer: string; readonly noSnapshots: string};
+	readonly storageClasses: {
+		readonly waitForFirstConsumer: string;
+		readonly noSnapshots: string;
+		/** Only in a cluster of several nodes. */
+		readonly nodeLocal?: string;
+		readonly nodeLocalImmediate?: string;
+	};
+	readonly nodes: readonly string[];
 	/** CSI driver name to the file in which it writes down every call. */
 	readonly journals: Readonly<Record<string, string>>;
 }
@@ -97,8 +105,12 @@ async function findLeaks(api: KubeClient, cluster: ClusterHandle): Promise<reado
 }
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+	return setUpOn(await ensureCluster(), project);
+}
+
+export async function setUpOn(cluster: ClusterHandle, project: TestProject): Promise<() => Promise<void>> {
 	project.vitest.config.teardownTimeout = teardownMs;
-	const cluster = await ensureCluster();
+	if (cluster.kind === 'local') await clearFaults(cluster);
 	const {workerImage} = await installOnesnap(cluster);
 	const api = new KubeClient({connection: connect(cluster.kubeconfig), fieldManager: 'onesnap-e2e'});
 	await withProgress('removing what an earlier run left', () => removeTestObjects(api));
@@ -113,7 +125,10 @@ export default async function setup(project: TestProject): Promise<() => Promise
 		kubeconfig: cluster.kubeconfig,
 		kubectl: cluster.kubectl,
 		storageClass: cluster.kind === 'local' ? cluster.storageClasses.snapshots : cluster.storageClass,
-		local: cluster.kind === 'local' ? {storageClasses: cluster.storageClasses, journals: cluster.journals} : undefined,
+		local:
+			cluster.kind === 'local'
+				? {storageClasses: cluster.storageClasses, nodes: cluster.nodes, journals: cluster.journals}
+				: undefined,
 		workerImage,
 		hostAddress,
 		serverUrl: server.url,

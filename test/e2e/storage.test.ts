@@ -4,6 +4,7 @@ import * as resources from '../../src/kube/resources.ts';
 import {ensureBinary} from '../cluster/binaries.ts';
 import {runBehaviours} from '../cluster/csi/behaviour.e2e.ts';
 import {runSanity} from '../cluster/csi/sanity.e2e.ts';
+import {runTopologyBehaviours} from '../cluster/csi/topology.e2e.ts';
 import {api, context, local} from './world.ts';
 
 test('the storage class is of a CSI driver that has a VolumeSnapshotClass', async () => {
@@ -28,6 +29,12 @@ if (local) {
 
 	test('the local driver keeps contents, shares blocks, grows, and survives its own death', async () => {
 		const {passed, failed, output} = await runBehaviours();
+		if (failed > 0) throw new Error(output);
+		expect(passed).toBeGreaterThan(0);
+	});
+
+	test('the local driver serves two nodes, with one pool for both or with one for each', async () => {
+		const {passed, failed, output} = await runTopologyBehaviours();
 		if (failed > 0) throw new Error(output);
 		expect(passed).toBeGreaterThan(0);
 	});

@@ -324,7 +324,7 @@ export function snapshotContent(options: ContentOptions = {}): VolumeSnapshotCon
 	};
 }
 
-/** A stripe of a shared snapshot that is cut and ready: the snapshot and its content. */
+/** A stripe of a shared snapshot that is cut, ready and protected: the snapshot and its content. */
 export function readyStripe(
 	shared: SharedSnapshot,
 	stripe = 0,
@@ -340,7 +340,8 @@ export function readyStripe(
 		labels: {[knownLabels.sharedSnapshotUid]: shared.metadata.uid ?? ''},
 		...overrides,
 	});
-	return {snapshot: cut, content: snapshotContent({of: cut, handle: `handle-of-${name}`})};
+	const ours = {labels: {[knownLabels.sharedSnapshotUid]: shared.metadata.uid ?? ''}, policy: 'Retain' as const};
+	return {snapshot: cut, content: snapshotContent({of: cut, handle: `handle-of-${name}`, ...ours})};
 }
 
 export interface PodOptions extends Common {

@@ -16,10 +16,15 @@ export interface DiskPod {
 	readonly script: string;
 	readonly readOnly?: boolean;
 	readonly name?: string;
+	/** Name of the node that it has to run on; the scheduler still decides. */
+	readonly node?: string;
 }
 
+/** For a Pod's spec: the scheduler has to choose this node. */
+export const onlyOn = (node: string) => ({nodeSelector: {'kubernetes.io/hostname': node}});
+
 function makeDiskPod(
-	{namespace, claim, image, script, readOnly = false, name}: DiskPod,
+	{namespace, claim, image, script, readOnly = false, name, node}: DiskPod,
 	volumeMode: 'Filesystem' | 'Block',
 ): Pod {
 	const block = volumeMode === 'Block';
@@ -29,6 +34,7 @@ function makeDiskPod(
 		metadata: {name: name ?? `disk-${randomUUID().slice(0, 8)}`, namespace},
 		spec: {
 			restartPolicy: 'Never',
+			...(node !== undefined && onlyOn(node)),
 			automountServiceAccountToken: false,
 			terminationGracePeriodSeconds: 0,
 			securityContext: {

@@ -1,32 +1,21 @@
 import assert from 'node:assert/strict';
 import {spawn} from 'node:child_process';
 import {once} from 'node:events';
-import {open, readdir, readFile, statfs, writeFile} from 'node:fs/promises';
+import {readFile, statfs, writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {run} from '../command.ts';
-import {ensureDefinitions} from '../definitions.ts';
-import {connect} from './client.ts';
-import {startDriverProcess} from './driver-process.ts';
-import {liveObjects, readJournal} from './journal.ts';
+import {type Behaviours, discard, inNewWorld, mebibyte, readAt, writeAt} from './behaviour-world.ts';
+import {faultBehaviours} from './fault-behaviours.ts';
+import {readJournal} from './journal.ts';
 import {loopsUnder} from './loop.ts';
-import {makeScratchPool, type ScratchPool} from './scratch-pool.ts';
-import {block, filesystem, TestNode} from './test-node.ts';
+import {block, filesystem} from './test-node.ts';
 import {bytesStored} from './usage.ts';
 
-/** What csi-sanity does not look at: contents, sharing, growth, crashes. Needs root; run by the e2e suite, or alone. */
-type World = {
-	readonly node: TestNode;
-	readonly scratch: ScratchPool;
-	/** Kills the driver and starts it again. */
-	readonly crash: () => Promise<void>;
-	readonly journal: string;
-};
-
-const mebibyte = 1024 ** 2;
+/** What csi-sanity does not look at: contents, sharing, growth, crashes, faults. Needs root; run by the e2e suite, or alone. */
 
 /** Every case has to leave its pool as empty as it found it. */
-const behaviours: Readonly<Record<string, (world: World) => Promise<void>>> = {
+const behaviours: Behaviours = {
 	'a snapshot has what a pod wrote before it, and nothing of what it wrote after': async ({node}) => {
 		await node.createVolume('golden', {capability: filesystem(), sizeMiB: 64});
 		const mount = await node.publish('golden', filesystem());
@@ -225,7 +214,7 @@ export type BehaviourResult = {readonly passed: number; readonly failed: number;
 export async function runBehaviours(): Promise<BehaviourResult> {
 	const lines: string[] = [];
 	let failed = 0;
-	for (const [name, behaviour] of Object.entries(behaviours)) {
+	for (const [name, behaviour] of Object.entries({...behaviours, ...faultBehaviours})) {
 		try {
 			await inNewWorld(behaviour);
 			lines.push(`ok      ${name}`);
@@ -235,71 +224,6 @@ export async function runBehaviours(): Promise<BehaviourResult> {
 		}
 	}
 	return {passed: lines.length - failed, failed, output: lines.join('\n')};
-}
-
-async function inNewWorld(behaviour: (world: World) => Promise<void>): Promise<void> {
-	const scratch = await makeScratchPool();
-	let left: readonly string[] = [];
-	try {
-		await withDriver(scratch, behaviour);
-	} finally {
-		left = await scratch.dispose();
-	}
-	assert.deepEqual(left, [], 'left mounted or attached');
-}
-
-async function withDriver(scratch: ScratchPool, behaviour: (world: World) => Promise<void>): Promise<void> {
-	let driver = await startDriverProcess(scratch);
-	const client = await connect(driver.csiSocket, (await ensureDefinitions()).csiProto);
-	const crash = async () => {
-		await driver.kill();
-		driver = await startDriverProcess(scratch);
-	};
-	const world: World = {node: new TestNode(client, scratch.folder), scratch, crash, journal: driver.journal};
-	try {
-		await behaviour(world);
-		await requireEmpty(world);
-	} finally {
-		client.close();
-		await driver.stop();
-	}
-}
-
-/** As the sidecars clean up: unpublish and unstage what is still in use, then delete. */
-async function discard(node: TestNode, volumes: readonly string[], snapshots: readonly string[]): Promise<void> {
-	for (const volume of volumes) {
-		await node.unpublish(volume);
-		await node.unstage(volume);
-		await node.deleteVolume(volume);
-	}
-	for (const snapshot of snapshots) await node.deleteSnapshot(snapshot);
-}
-
-/** The pool and the journal agree that nothing is left, and no secret was written down. */
-async function requireEmpty({scratch, journal}: World): Promise<void> {
-	for (const folder of ['volumes', 'snapshots']) assert.deepEqual(await readdir(path.join(scratch.pool, folder)), []);
-	const live = liveObjects(await readJournal(journal));
-	assert.deepEqual(live, {volumes: [], snapshots: [], staged: [], published: []});
-	assert.doesNotMatch(await readFile(journal, 'utf8'), /never to be seen/);
-}
-
-async function writeAt(file: string, data: string | Buffer, position: number): Promise<void> {
-	const handle = await open(file, 'r+');
-	try {
-		await handle.write(Buffer.from(data), 0, undefined, position);
-	} finally {
-		await handle.close();
-	}
-}
-
-async function readAt(file: string, length: number, position: number): Promise<string> {
-	const handle = await open(file, 'r');
-	try {
-		const {buffer} = await handle.read(Buffer.alloc(length), 0, length, position);
-		return buffer.toString();
-	} finally {
-		await handle.close();
-	}
 }
 
 async function sizeOfFilesystem(mountPoint: string): Promise<number> {

@@ -10,11 +10,13 @@ export type RpcCall = {
 export type RpcNotes = {
 	/** The object was there already: an idempotent answer to a repeated call, nothing was made. */
 	repeated?: boolean;
+	/** Fault switches that the call has met, by their names in the switch file. */
+	faults?: readonly string[];
 };
 
 /**
  * Something that happens around every RPC: it may look at the call, refuse it by throwing, delay it, change the response. The
- * journal and the locks are interceptors; a fault switch belongs between them, so that what it does is journaled too.
+ * journal, the fault switches and the locks are interceptors, in this order.
  */
 export type Interceptor = (call: RpcCall, next: () => Promise<object>) => Promise<object>;
 

@@ -2,9 +2,11 @@ import {mkdtemp, readdir, rm, stat, writeFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import path from 'node:path';
 import {afterEach, beforeEach, describe, expect, it} from 'vitest';
+import {silentLogger} from '../../../src/process/log.ts';
 import type {Handlers, RpcNotes} from './chain.ts';
 import type {CsiResponse} from './client.ts';
 import {controllerService} from './controller.ts';
+import {FaultSwitches} from './fault-switches.ts';
 import {openPool, type Pool} from './pool.ts';
 
 /** Empty volumes need no reflink, so any folder serves here; snapshots and clones are in behaviour.e2e.ts. */
@@ -14,7 +16,7 @@ let handlers: Handlers;
 beforeEach(async () => {
 	folder = await mkdtemp(path.join(tmpdir(), 'onesnap-pool-'));
 	pool = await openPool(folder);
-	handlers = controllerService(pool, {snapshots: true});
+	handlers = controllerService(pool, {snapshots: true}, new FaultSwitches(pool, undefined, silentLogger));
 });
 afterEach(() => rm(folder, {recursive: true}));
 
@@ -67,7 +69,7 @@ describe('CreateVolume', () => {
 	});
 
 	it('makes no clones where there are no snapshots', async () => {
-		handlers = controllerService(pool, {snapshots: false});
+		handlers = controllerService(pool, {snapshots: false}, new FaultSwitches(pool, undefined, silentLogger));
 		const clone = {...blank, volume_content_source: {volume: {volume_id: 'v'}}};
 		await expect(call('CreateVolume', clone)).rejects.toMatchObject({code: 'INVALID_ARGUMENT'});
 	});

@@ -3,6 +3,7 @@ import {expandedCapacity} from './capacity.ts';
 import type {Handlers} from './chain.ts';
 import {createVolume} from './create-volume.ts';
 import {CsiError} from './errors.ts';
+import type {FaultSwitches} from './fault-switches.ts';
 import {isId} from './ids.ts';
 import {growImage} from './images.ts';
 import {detachLoop, loopOf} from './loop.ts';
@@ -26,23 +27,25 @@ export type ControllerOptions = {
 };
 
 /** The Controller service: volumes and snapshots as objects, whether or not a node uses them. */
-export function controllerService(pool: Pool, {snapshots}: ControllerOptions): Handlers {
-	const capabilities = ['CREATE_DELETE_VOLUME', 'EXPAND_VOLUME', 'LIST_VOLUMES', 'GET_CAPACITY'];
-	if (snapshots) capabilities.push(...snapshotCapabilities);
+export function controllerService(pool: Pool, {snapshots}: ControllerOptions, faults: FaultSwitches): Handlers {
+	const ownCapabilities = ['CREATE_DELETE_VOLUME', 'EXPAND_VOLUME', 'LIST_VOLUMES', 'GET_CAPACITY'];
 	return {
-		ControllerGetCapabilities: () => ({capabilities: capabilities.map((type) => ({rpc: {type}}))}),
+		ControllerGetCapabilities: () => {
+			const capabilities = [...ownCapabilities, ...(snapshots ? snapshotCapabilities(faults) : [])];
+			return {capabilities: capabilities.map((type) => ({rpc: {type}}))};
+		},
 		CreateVolume: async (request: CreateVolumeRequest, notes) => {
 			if (!snapshots && request.volume_content_source) {
 				throw new CsiError('INVALID_ARGUMENT', 'this driver makes empty volumes only');
 			}
-			return {volume: toVolume(await createVolume(pool, request, notes))};
+			return {volume: toVolume(await createVolume(pool, faults, request, notes))};
 		},
 		DeleteVolume: (request: VolumeRequest) => deleteVolume(pool, request),
 		ValidateVolumeCapabilities: (request: ValidateVolumeCapabilitiesRequest) => validateCapabilities(pool, request),
 		ListVolumes: (request: ListRequest) => listVolumes(pool, request),
 		GetCapacity: async () => ({available_capacity: await pool.availableBytes()}),
 		ControllerExpandVolume: (request: ControllerExpandVolumeRequest) => expandVolume(pool, request),
-		...(snapshots ? snapshotHandlers(pool) : {}),
+		...(snapshots ? snapshotHandlers(pool, faults) : {}),
 	};
 }
 

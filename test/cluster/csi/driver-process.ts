@@ -19,18 +19,20 @@ export type DriverProcess = {
 export async function startDriverProcess(
 	scratch: ScratchPool,
 	options: readonly string[] = [],
+	/** Sockets of other nodes that the options name. */
+	otherSockets: readonly string[] = [],
 ): Promise<DriverProcess> {
 	const csiSocket = path.join(scratch.folder, 'csi.sock');
 	const journal = path.join(scratch.folder, 'journal.jsonl');
 	// What a killed driver left must not look like the new one's.
-	await rm(csiSocket, {force: true});
+	for (const socket of [csiSocket, ...otherSockets]) await rm(socket, {force: true});
 	const main = path.join(import.meta.dirname, 'main.ts');
 	const args = ['--name', 'scratch.onesnap.test', '--node-id', 'node1', '--pool', scratch.pool];
 	const files = ['--endpoint', `unix://${csiSocket}`, '--journal', journal];
 	const child = spawn(process.execPath, [main, ...args, ...files, ...options], {
 		stdio: ['ignore', 'ignore', 'inherit'],
 	});
-	await untilServing(child, csiSocket);
+	for (const socket of [csiSocket, ...otherSockets]) await untilServing(child, socket);
 	return {
 		csiSocket,
 		journal,

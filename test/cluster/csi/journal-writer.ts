@@ -66,5 +66,6 @@ function toRecord({rpc, request, notes}: RpcCall, startedAt: number, outcome: Ou
 		...('error' in outcome ? {code: outcome.error.code, message: outcome.error.message} : {code: 'OK'}),
 		...(result && {result}),
 		...(notes.repeated && {repeated: true}),
+		...(notes.faults && {faults: notes.faults}),
 	};
 }

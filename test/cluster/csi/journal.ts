@@ -20,6 +20,8 @@ export type JournalRecord = {
 	readonly result?: JournalResult;
 	/** The call found its object made by an earlier one: OK, but nothing was created. */
 	readonly repeated?: boolean;
+	/** Fault switches that the call has met, by their names in the switch file (faults.ts). */
+	readonly faults?: readonly string[];
 };
 
 /** The part of a response that is worth keeping. */

@@ -25,10 +25,22 @@ export type VolumeContentSource = {
 	readonly volume?: {readonly volume_id?: string};
 };
 
+/** A place, as values of keys that the driver chose: a node is in one, a volume is accessible from some. */
+export type Topology = {readonly segments?: Readonly<Record<string, string>>};
+
+export type TopologyRequirement = {
+	/** The volume has to be accessible from at least one of these. */
+	readonly requisite?: readonly Topology[];
+	/** In this order, the best first. */
+	readonly preferred?: readonly Topology[];
+};
+
 export type Volume = {
 	readonly volume_id: string;
 	readonly capacity_bytes: number;
 	readonly content_source?: VolumeContentSource;
+	/** Absent: from everywhere. */
+	readonly accessible_topology?: readonly Topology[];
 };
 
 export type Snapshot = {
@@ -44,6 +56,7 @@ export type CreateVolumeRequest = {
 	readonly capacity_range?: CapacityRange;
 	readonly volume_capabilities?: readonly VolumeCapability[];
 	readonly volume_content_source?: VolumeContentSource;
+	readonly accessibility_requirements?: TopologyRequirement;
 };
 
 export type ValidateVolumeCapabilitiesRequest = {

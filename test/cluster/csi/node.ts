@@ -4,21 +4,36 @@ import {CsiError, hasErrno} from './errors.ts';
 import {growMounted} from './filesystem.ts';
 import type {LingeringLoops} from './lingering-loops.ts';
 import {attachLoop, loopOf} from './loop.ts';
-import type {NodePathRequest, NodePublishVolumeRequest, NodeStageVolumeRequest, VolumeUsage} from './messages.ts';
+import type {
+	NodePathRequest,
+	NodePublishVolumeRequest,
+	NodeStageVolumeRequest,
+	Topology,
+	VolumeUsage,
+} from './messages.ts';
 import {mountAt, mountsOfDevice} from './mounts.ts';
 import {publishVolume, unpublishVolume} from './node-publish.ts';
 import {stageVolume, unstageVolume} from './node-stage.ts';
 import type {Pool} from './pool.ts';
 import {existingVolume, required} from './request.ts';
 
+export type NodeInfo = {
+	readonly nodeId: string;
+	/** Where the node is, for a driver whose volumes are not accessible from everywhere. */
+	readonly topology?: Topology;
+};
+
 /**
  * The Node service. Staging attaches a volume to the node, once: a loop device, and for a Filesystem volume its mount.
  * Publishing shows it to one pod at a time by a bind mount of the staged folder or device node.
  */
-export function nodeService(pool: Pool, nodeId: string, lingering: LingeringLoops): Handlers {
+export function nodeService(pool: Pool, node: NodeInfo, lingering: LingeringLoops): Handlers {
 	const capabilities = ['STAGE_UNSTAGE_VOLUME', 'EXPAND_VOLUME', 'GET_VOLUME_STATS'];
 	return {
-		NodeGetInfo: () => ({node_id: nodeId}),
+		NodeGetInfo: () => ({
+			node_id: node.nodeId,
+			...(node.topology && {accessible_topology: node.topology}),
+		}),
 		NodeGetCapabilities: () => ({capabilities: capabilities.map((type) => ({rpc: {type}}))}),
 		NodeStageVolume: (request: NodeStageVolumeRequest) => stageVolume(pool, request),
 		NodeUnstageVolume: (request: NodePathRequest) => unstageVolume(pool, lingering, request),

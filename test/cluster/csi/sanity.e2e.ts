@@ -13,6 +13,7 @@ type Variant = {readonly title: string; readonly driver: readonly string[]; read
 const variants: readonly Variant[] = [
 	{title: 'file systems', driver: [], sanity: []},
 	{title: 'block devices', driver: [], sanity: ['-csi.testvolumeaccesstype=block']},
+	{title: 'node-local', driver: ['--topology-key', 'scratch.onesnap.test/node'], sanity: []},
 	{title: 'no snapshots', driver: ['--no-snapshots'], sanity: []},
 ];
 

@@ -1,7 +1,7 @@
 import {mkdir} from 'node:fs/promises';
 import path from 'node:path';
 import type {CsiClient} from './client.ts';
-import type {VolumeCapability} from './messages.ts';
+import type {TopologyRequirement, VolumeCapability} from './messages.ts';
 
 export const block: VolumeCapability = {block: {}, access_mode: {mode: 'SINGLE_NODE_WRITER'}};
 
@@ -14,6 +14,8 @@ export type NewVolume = {
 	readonly sizeMiB: number;
 	readonly fromSnapshot?: string;
 	readonly fromVolume?: string;
+	/** Where, for a driver with topology. */
+	readonly requirements?: TopologyRequirement;
 };
 
 /** Plays provisioner, snapshotter and kubelet for a driver: the calls they make, in their order. */
@@ -27,7 +29,8 @@ export class TestNode {
 	}
 
 	/** Returns the capacity that the driver gave. */
-	async createVolume(name: string, {capability, sizeMiB, fromSnapshot, fromVolume}: NewVolume): Promise<number> {
+	async createVolume(name: string, wanted: NewVolume): Promise<number> {
+		const {capability, sizeMiB, fromSnapshot, fromVolume, requirements} = wanted;
 		const source = fromSnapshot ? {snapshot: {snapshot_id: fromSnapshot}} : {volume: {volume_id: fromVolume}};
 		const {volume} = await this.#client.call('Controller/CreateVolume', {
 			name,
@@ -35,6 +38,7 @@ export class TestNode {
 			volume_capabilities: [capability],
 			secrets: {password: 'never to be seen'},
 			...((fromSnapshot || fromVolume) && {volume_content_source: source}),
+			...(requirements && {accessibility_requirements: requirements}),
 		});
 		return volume?.capacity_bytes ?? 0;
 	}

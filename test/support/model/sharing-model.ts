@@ -17,6 +17,7 @@ import * as resources from '../../../src/kube/resources.ts';
 import {decide, type SharingPlan} from '../../../src/smartclone/decide.ts';
 import {execute} from '../../../src/smartclone/execute.ts';
 import {
+	claimsBySnapshot,
 	contentByShared,
 	type Observed,
 	observe,
@@ -103,6 +104,7 @@ export class SharingModel {
 		caches.addIndex(resources.sharedSnapshots, sharedByUid);
 		caches.addIndex(resources.volumeSnapshots, snapshotByShared);
 		caches.addIndex(resources.volumeSnapshotContents, contentByShared);
+		caches.addIndex(resources.persistentVolumeClaims, claimsBySnapshot);
 		caches.addIndex(resources.volumeCloneSources, cloneSourcesByDataVolume);
 		this.#requests = makeCloneRequests(server.api, caches);
 		this.#install();
@@ -352,7 +354,7 @@ export class SharingModel {
 
 	async #sharing(fault?: Fault | 'crash'): Promise<SharingPlan | undefined> {
 		const {api, memory} = this.server;
-		const observed = observe(sourceKey, memory.caches, this.#requests, this.#waiting);
+		const observed = observe(sourceKey, {caches: memory.caches, requests: this.#requests, waiting: this.#waiting});
 		const plan = (this.#options.decide ?? decide)(observed);
 		if (plan.do !== 'nothing') this.trace.push(`  ${plan.do} ${plan.shared.metadata.name}`);
 		if (fault === 'crash') {
@@ -370,6 +372,7 @@ export class SharingModel {
 		const observed = observeDataVolume(keyOf({metadata}), {
 			caches: memory.caches,
 			waiting: this.#waiting,
+			lost: {messageOf: () => undefined},
 			filesystemOverhead: 0,
 			populationOf: () => {
 				throw new Error('a smart clone is not populated');

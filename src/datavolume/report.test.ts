@@ -1,0 +1,196 @@
+/** What is written and told of a clone, and when. The API server is the smallest that can be written to. */
+import {beforeEach, describe, expect, test} from 'vitest';
+import {claim, dataVolume, storageClass} from '../../test/support/builders.ts';
+import type {DataVolume} from '../api/datavolume.ts';
+import {annotations} from '../api/names.ts';
+import {parseSource} from '../api/source.ts';
+import type {KubeObject} from '../api/kubernetes.ts';
+import type {EventText} from '../kube/events.ts';
+import {ManualClock} from '../process/manual-clock.ts';
+import type {DataVolumePlan} from './decide.ts';
+import type {Observed, ObservedClone} from './observe.ts';
+import {renderClaim} from './render.ts';
+import {firstReportMs, nextReportMs, slowMs, StatusReports} from './report.ts';
+import type {Outcome} from './status.ts';
+
+const golden = {pvc: {namespace: 'images', name: 'golden'}};
+const cloning = dataVolume({
+	source: golden,
+	annotations: {[annotations.sharedSnapshot]: 'shared-1/uid', [annotations.reuseRule]: 'GroupCommit'},
+});
+const clone: ObservedClone = {
+	origin: {kind: 'PersistentVolumeClaim', namespace: 'images', name: 'golden'},
+	problem: undefined,
+	decision: {way: 'snapshot', declined: []},
+	serving: {state: 'none'},
+	snapshot: undefined,
+	minimumBytes: 0n,
+	equalSizeRestore: false,
+	restoreWindow: 8,
+};
+
+let clock: ManualClock;
+/** As the server has it; a test decides when the cache shows it. */
+let stored: DataVolume;
+let cached: DataVolume;
+let writes: string[];
+let told: string[];
+let reports: StatusReports;
+
+beforeEach(() => {
+	clock = new ManualClock();
+	stored = cloning;
+	cached = cloning;
+	writes = [];
+	told = [];
+	reports = new StatusReports({
+		clock,
+		onWritten: (_, {phase}) => writes.push(phase ?? ''),
+		events: {record: (_: KubeObject, {type, reason}: EventText) => told.push(`${type} ${reason}`)},
+		api: {
+			mergePatchStatus: <T extends KubeObject>(_resource: unknown, _key: unknown, patch: object) => {
+				const resourceVersion = String(Number(stored.metadata.resourceVersion) + 1);
+				stored = {...stored, ...patch, metadata: {...stored.metadata, resourceVersion}};
+				// oxlint-disable-next-line typescript/no-unsafe-type-assertion -- only DataVolumes are written here
+				return Promise.resolve(stored as unknown as T);
+			},
+		},
+	});
+});
+
+function observed(given: Partial<Observed> = {}): Observed {
+	return {
+		key: 'ns/disk',
+		now: new Date(clock.now()).toISOString(),
+		dataVolume: cached,
+		namespaceLeaves: false,
+		source: parseSource(cached),
+		claim: undefined,
+		volume: undefined,
+		rendered: renderClaim(cached, {storageClasses: [storageClass({name: 'fast'})], filesystemOverhead: 0}),
+		clone,
+		population: undefined,
+		percent: undefined,
+		importSource: undefined,
+		cloneSource: undefined,
+		orphanSources: [],
+		node: undefined,
+		...given,
+	};
+}
+
+const cutting: DataVolumePlan = {do: 'wait', reason: 'SnapshotNotReady', message: 'Waiting for the snapshot'};
+const restoring: DataVolumePlan = {do: 'wait', reason: 'Restoring', message: 'is being restored'};
+const pending = {claim: claim({name: 'disk', phase: 'Pending'})};
+const done = {
+	claim: claim({name: 'disk', phase: 'Bound', annotations: {[annotations.cloneType]: 'snapshot'}}),
+};
+
+function report(plan: DataVolumePlan, given: Partial<Observed> = {}, outcome: Outcome = {}) {
+	return reports.report(observed(given), plan, outcome, AbortSignal.timeout(10_000));
+}
+
+/** Comes again when it asks to, until nothing is left to say; the cache shows what was written. */
+async function lasts(durationMs: number, plan: DataVolumePlan, given: Partial<Observed> = {}, outcome: Outcome = {}) {
+	const endMs = clock.monotonicMs() + durationMs;
+	while (clock.monotonicMs() < endMs) {
+		cached = stored;
+		const againMs = (await report(plan, given, outcome)) ?? durationMs;
+		await clock.advance(Math.min(againMs, endMs - clock.monotonicMs()));
+	}
+}
+
+describe('of a clone', () => {
+	test('that is made within a moment, one status and one event, which says the way', async () => {
+		const messages: string[] = [];
+		await lasts(500, cutting);
+		await lasts(500, restoring, pending);
+		reports = new StatusReports({
+			clock,
+			onWritten: (_, {phase}) => writes.push(phase ?? ''),
+			events: {record: (_, {reason, message}) => messages.push(`${reason}: ${message}`)},
+			api: {mergePatchStatus: (_resource, key) => Promise.resolve({...stored, ...key} as never)},
+		});
+		await report({do: 'nothing'}, done);
+		expect(writes).toEqual(['Succeeded']);
+		expect(messages).toEqual([
+			'CloneSucceeded: Successfully cloned from images/golden into ns/disk: restored from shared snapshot shared-1 (GroupCommit)',
+		]);
+	});
+
+	test('that takes long, each phase that lasts, in their order', async () => {
+		await lasts(firstReportMs + 1, cutting);
+		expect(stored.status?.phase).toBe('SnapshotForSmartCloneInProgress');
+		await lasts(nextReportMs + 1, restoring, pending);
+		expect(stored.status?.phase).toBe('CloneFromSnapshotSourceInProgress');
+		await lasts(1, {do: 'nothing'}, done);
+		expect(writes).toEqual(['SnapshotForSmartCloneInProgress', 'CloneFromSnapshotSourceInProgress', 'Succeeded']);
+		expect(told).toEqual(['Normal CloneSucceeded']);
+	});
+
+	test('a phase that lasts too long is an event, once', async () => {
+		await lasts(3 * slowMs, cutting);
+		expect(told).toEqual(['Normal SnapshotForSmartCloneInProgress']);
+		await lasts(3 * slowMs, restoring, pending);
+		expect(told).toEqual(['Normal SnapshotForSmartCloneInProgress', 'Normal CloneFromSnapshotSourceInProgress']);
+		expect(writes).toEqual(['SnapshotForSmartCloneInProgress', 'CloneFromSnapshotSourceInProgress']);
+	});
+
+	test('to wait in line is in the status, and no event however long it takes', async () => {
+		const inLine: DataVolumePlan = {
+			do: 'restoreClaim',
+			claim: claim(),
+			snapshotName: 's',
+			window: 8,
+			decision: {way: 'snapshot', declined: []},
+		};
+		await lasts(10 * slowMs, inLine, {}, {paced: true});
+		expect(writes).toEqual(['CloneFromSnapshotSourceInProgress']);
+		expect(stored.status?.conditions).toContainEqual(
+			expect.objectContaining({type: 'Bound', status: 'False', reason: 'RestoreWindowFull'}),
+		);
+		expect(told).toEqual([]);
+	});
+
+	test('what a person has to mend is written and told at once', async () => {
+		await report({do: 'wait', reason: 'CloneWithoutSource', message: 'There is no source'});
+		expect(writes).toEqual(['Pending']);
+		expect(told).toEqual(['Warning CloneWithoutSource']);
+		cached = stored;
+		await report(restoring, pending, {quota: 'exceeded quota'});
+		expect(writes).toEqual(['Pending', 'CloneFromSnapshotSourceInProgress']);
+		expect(told).toEqual(['Warning CloneWithoutSource', 'Warning ErrExceededQuota']);
+	});
+
+	test('a failure is written at once, and at once again when it is over', async () => {
+		await report({do: 'refuse', reason: 'Invalid', message: 'no'});
+		cached = stored;
+		await report({do: 'nothing'}, done);
+		expect(writes).toEqual(['Failed', 'Succeeded']);
+	});
+
+	test('a phase that somebody waits for is written at once', async () => {
+		await report({do: 'wait', reason: 'FirstConsumer', message: 'waits'}, pending);
+		expect(writes).toEqual(['PendingPopulation']);
+		expect(told).toEqual(['Normal PendingPopulation']);
+	});
+});
+
+test('an import has each of its phases written as it comes', async () => {
+	const importing = dataVolume({source: {http: {url: 'http://example.com/x'}}});
+	cached = importing;
+	stored = importing;
+	await report({do: 'nothing'}, {clone: undefined});
+	expect(writes).toEqual(['Pending']);
+});
+
+test('a cache that is late makes nothing be written twice', async () => {
+	await report({do: 'nothing'}, done);
+	await clock.advance(5000);
+	await report({do: 'nothing'}, done);
+	expect(writes).toEqual(['Succeeded']);
+	expect(told).toEqual(['Normal CloneSucceeded']);
+	cached = {...stored, status: {}, metadata: {...stored.metadata, resourceVersion: '99'}};
+	await report({do: 'nothing'}, done);
+	expect(writes).toEqual(['Succeeded', 'Succeeded']);
+});
