@@ -64,6 +64,8 @@ export const annotations = {
 	defaultStorageClass: 'storageclass.kubernetes.io/is-default-class',
 	defaultVirtStorageClass: 'storageclass.kubevirt.io/is-default-virt-class',
 	/** external-snapshotter: secrets for DeleteSnapshot; copied to aliases, which nobody else would give them. */
+	/** Sidecar -> itself, while it does not know how its CreateSnapshot ended. */
+	snapshotBeingCreated: 'snapshot.storage.kubernetes.io/volumesnapshot-being-created',
 	/** snapshot-controller -> sidecar: the VolumeSnapshot is being deleted. Us, where there is none any more to be deleted. */
 	snapshotBeingDeleted: 'snapshot.storage.kubernetes.io/volumesnapshot-being-deleted',
 	deletionSecretName: 'snapshot.storage.kubernetes.io/deletion-secret-name',
