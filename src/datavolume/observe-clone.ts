@@ -8,7 +8,6 @@ import type {SharedSnapshot} from '../api/sharedsnapshot.ts';
 import type {VolumeSnapshot, VolumeSnapshotContent} from '../api/snapshot.ts';
 import type {Caches} from '../kube/caches.ts';
 import * as resources from '../kube/resources.ts';
-import type {Index} from '../kube/store.ts';
 import {type DriverPolicy, driverPolicy} from '../smartclone/driver-policy.ts';
 import type {LostSnapshots} from '../smartclone/lost-snapshots.ts';
 import {type Assignment, assignmentTo, type WaitingRequests} from '../smartclone/requests.ts';
@@ -23,6 +22,7 @@ import {
 	type CloneRoute,
 	type CloneWay,
 } from '../smartclone/strategy.ts';
+import {handleKey, volumesByHandle} from '../smartclone/writer-watch.ts';
 import {writersOf} from '../smartclone/writers.ts';
 import {authorizationProblem} from './authorization.ts';
 import {type GaveUp, gaveUpOf, isGivenUp} from './gave-up.ts';
@@ -82,12 +82,6 @@ export interface Origin {
 	readonly cutFrom?: PersistentVolume | undefined;
 }
 
-/** Volumes by what the driver calls them, as `driver/handle`. */
-export const volumesByHandle: Index<PersistentVolume> = {
-	name: 'handle',
-	keys: ({spec: {csi}}) => (csi ? [`${csi.driver}/${csi.volumeHandle}`] : []),
-};
-
 export function observeOrigin(caches: Caches, source: Source): Origin | undefined {
 	if (source.kind === 'pvc') {
 		const {namespace, name} = source.pvc;
@@ -102,7 +96,7 @@ export function observeOrigin(caches: Caches, source: Source): Origin | undefine
 	const contentName = snapshot?.status?.boundVolumeSnapshotContentName;
 	const content = contentName ? caches.store(resources.volumeSnapshotContents).get(undefined, contentName) : undefined;
 	const bound = snapshotSource(snapshot, content) ? content : undefined;
-	const handle = bound && `${bound.spec.driver}/${bound.spec.source.volumeHandle}`;
+	const handle = bound && handleKey(bound.spec.driver, bound.spec.source.volumeHandle ?? '');
 	const [cutFrom] = handle ? caches.store(resources.persistentVolumes).byIndex(volumesByHandle.name, handle) : [];
 	return {origin: {kind: 'VolumeSnapshot', namespace, name}, snapshot, content: bound, cutFrom};
 }

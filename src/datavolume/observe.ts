@@ -11,8 +11,9 @@ import {claimsByTarget} from '../populate/observe.ts';
 import type {Population} from '../populate/population.ts';
 import {chooseNode} from '../smartclone/placement.ts';
 import {type Failure, failureOf, failuresByClaim} from '../smartclone/provisioning-failure.ts';
+import {volumesByHandle} from '../smartclone/writer-watch.ts';
 import {podsByClaim} from '../smartclone/writers.ts';
-import {type CloneContext, type ObservedClone, observeClone, observeOrigin, volumesByHandle} from './observe-clone.ts';
+import {type CloneContext, type ObservedClone, observeClone, observeOrigin} from './observe-clone.ts';
 import {isRenderProblem, type Rendered, type RenderProblem, renderClaim} from './render.ts';
 
 /** A claim that the storage makes from a snapshot or another claim, and how that goes. */
