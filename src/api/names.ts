@@ -60,6 +60,9 @@ export const annotations = {
 	restoreDeadline: 'onesnap.io/restore-deadline-seconds',
 	/** scheduler -> provisioner, and us where a claim must bind with no consumer. */
 	selectedNode: 'volume.kubernetes.io/selected-node',
+	/** Volume binder -> provisioner, and us on a claim to be restored at once: whose business it is. Both names, as the binder writes them. */
+	storageProvisioner: 'volume.kubernetes.io/storage-provisioner',
+	betaStorageProvisioner: 'volume.beta.kubernetes.io/storage-provisioner',
 	defaultStorageClass: 'storageclass.kubernetes.io/is-default-class',
 	defaultVirtStorageClass: 'storageclass.kubevirt.io/is-default-virt-class',
 	/** external-snapshotter: secrets for DeleteSnapshot; copied to aliases, which nobody else would give them. */

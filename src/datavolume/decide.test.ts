@@ -4,6 +4,7 @@ import {
 	type ClaimOptions,
 	cloneSource,
 	dataVolume,
+	driver,
 	importSource,
 	request,
 	snapshot,
@@ -168,6 +169,18 @@ describe('decide: a smart clone', () => {
 		expect(of(ready(), {rendered, claim: hurried, node: 'node-1'})).toMatchObject({do: 'selectNode', node: 'node-1'});
 		const placed = restored({annotations: {[annotations.bindImmediate]: '', [annotations.selectedNode]: 'node-1'}});
 		expect(of(ready(), {rendered, claim: placed})).toMatchObject({do: 'wait', reason: 'Restoring'});
+	});
+
+	test.each([
+		['Immediate', classes, {'volume.kubernetes.io/storage-provisioner': driver}],
+		['WaitForFirstConsumer', [waitingClass], {}],
+	] as const)('of a class with binding mode %s is given to the provisioner accordingly', (_, storageClasses, given) => {
+		const rendered = renderClaim(cloning, {storageClasses, filesystemOverhead: 0});
+		const {claim: made} = of(ready(), {rendered}) as {claim: PersistentVolumeClaim};
+		const named = Object.entries(made.metadata.annotations ?? {}).filter(([name]) =>
+			name.startsWith('volume.kubernetes'),
+		);
+		expect(Object.fromEntries(named)).toEqual(given);
 	});
 
 	test('whose snapshot is gone gives its claim up, which held nothing, and asks anew', () => {

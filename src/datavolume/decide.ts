@@ -343,6 +343,11 @@ function writerOf({writers: [writer]}: ObservedClone): string | undefined {
 	return writer && `${writer.metadata.namespace}/${writer.metadata.name}`;
 }
 
+/** Who makes it, where nothing is to be waited for. */
+function provisionerOf({storageClass: {volumeBindingMode, provisioner}}: Rendered) {
+	return volumeBindingMode === 'WaitForFirstConsumer' ? {} : {provisioner};
+}
+
 interface Start {
 	readonly dataVolume: DataVolume;
 	readonly clone: ObservedClone;
@@ -352,7 +357,7 @@ interface Start {
 
 function restore({dataVolume, clone, rendered, decision}: Start, name: string, rule?: ReuseRule): DataVolumePlan {
 	const request = restoreRequest(clone, rendered, clone.policy.equalSizeRestore);
-	const from = {kind: 'VolumeSnapshot', name, request, rule} as const;
+	const from = {kind: 'VolumeSnapshot', name, request, rule, ...provisionerOf(rendered)} as const;
 	const claim = makeRestoredClaim(dataVolume, rendered.spec, from);
 	return {do: 'restoreClaim', claim, pace: paceOf(clone), decision};
 }
@@ -361,7 +366,8 @@ function cloneByDriver({dataVolume, clone, rendered, decision}: Start): DataVolu
 	const {equalSizeRestore, equalSizeCsiClone} = clone.policy;
 	const request = restoreRequest(clone, rendered, equalSizeRestore || equalSizeCsiClone);
 	const {declined} = decision;
-	const from = {kind: 'PersistentVolumeClaim', name: clone.origin.name, request, declined} as const;
+	const given = {name: clone.origin.name, request, declined, ...provisionerOf(rendered)};
+	const from = {kind: 'PersistentVolumeClaim', ...given} as const;
 	const claim = makeRestoredClaim(dataVolume, rendered.spec, from);
 	// The driver copies the claim as it is after this claim was made: fresh by itself.
 	return {do: 'restoreClaim', claim, pace: paceOf(clone), decision, writer: writerOf(clone)};
