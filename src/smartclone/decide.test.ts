@@ -34,7 +34,7 @@ import {
 	type WaitingRequest,
 	WaitingRequests,
 } from './requests.ts';
-import {lifeOf, type Stripe} from './sharing.ts';
+import {lifeOf, type Stripe, stripeOf} from './sharing.ts';
 import {statusOf} from './status.ts';
 
 /** Of the snapshot-controller. */
@@ -331,6 +331,20 @@ describe('decide: draining', () => {
 	test('a snapshot that the storage lost is held by nobody', () => {
 		const shared = {...draining([open()], [stripe]), lost: 'code = NotFound'};
 		expect(planOf({shared: [shared]})).toMatchObject({do: 'unprotect'});
+		const bare = {...stripe, content: snapshotContent({of: stripe.snapshot})};
+		expect(planOf({shared: [{...shared, stripes: [bare]}]})).toMatchObject({do: 'deleteSnapshot'});
+	});
+
+	test('does not protect a stripe again that nobody needs, though another one is needed', () => {
+		const object = sharedSnapshot({stripes: 2});
+		const stripes = [readyStripe(object, 0), readyStripe(object, 1)];
+		const one = open();
+		const unwanted = 1 - stripeOf(one.uid, 2);
+		const lifted = stripes.map((each, index) =>
+			index === unwanted ? {...each, content: snapshotContent({of: each.snapshot, handle: 'handle'})} : each,
+		);
+		const plan = planOf({shared: [observed({stripes: 2, deleting: true}, {requests: [one], stripes: lifted})]});
+		expect(plan).toMatchObject({do: 'deleteSnapshot', snapshot: stripes[unwanted]?.snapshot});
 	});
 
 	test('does not wait for requests of a snapshot that was never cut: they are assigned anew', () => {

@@ -38,7 +38,7 @@ const isLetGo = ({metadata}: VolumeSnapshot) =>
  * Stripes that an open request can still be served from. One that was never cut, was lost, or (for requests beside it) was
  * deleted by hand starts no restore: its requests are assigned anew, and do not hold it.
  */
-function wantedStripes({object, requests, stripes, lost}: ObservedShared): ReadonlySet<number> {
+export function wantedStripes({object, requests, stripes, lost}: ObservedShared): ReadonlySet<number> {
 	if (lost !== undefined) return new Set();
 	const wanted = requests
 		.filter(({state}) => state === 'open')
