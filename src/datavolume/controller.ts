@@ -114,13 +114,13 @@ export function makeDataVolumeController(options: DataVolumeOptions): Controller
 		};
 		if (plan.do === 'refuse' || plan.do === 'wait') {
 			round.log.debug({plan: plan.do, reason: plan.reason, message: plan.message}, 'data volume waits');
-		} else if (plan.do !== 'nothing') {
-			round.log.info({plan: plan.do}, 'data volume step');
 		}
 		// Whoever does not ask (any more) gives up its place in the line.
 		if (plan.do !== 'restoreClaim') window.forget(uid);
 		if (plan.do !== 'askForSnapshot') waiting.stop(uid);
 		const outcome = await execute({api, waiting, window, uid, wake, signal}, plan);
+		const isStep = plan.do !== 'nothing' && plan.do !== 'refuse' && plan.do !== 'wait';
+		if (isStep) round.log[outcome.paced ? 'debug' : 'info']({plan: plan.do, paced: outcome.paced}, 'data volume step');
 		if (observed.dataVolume && !outcome.paced)
 			for (const event of decisionEvents(plan)) events.record(observed.dataVolume, event);
 		return sooner(next(plan, outcome), await reports.report(observed, plan, outcome, signal));
@@ -164,11 +164,19 @@ export function makeDataVolumeController(options: DataVolumeOptions): Controller
 		],
 	});
 
-	/** A stripe or alias concerns those that are assigned to it, any other snapshot those that name it as their source. */
+	/**
+	 * A stripe concerns those that are assigned to it, an alias those of its namespace, any other snapshot those that name it
+	 * as their source.
+	 */
 	function ofSnapshot(snapshot: VolumeSnapshot): string[] {
 		const [uid] = snapshotByShared.keys(snapshot);
-		if (uid) return caches.store(resources.sharedSnapshots).byIndex(sharedByUid.name, uid).flatMap(ofShared);
 		const {namespace, name} = snapshot.metadata;
+		if (uid) {
+			const [shared] = caches.store(resources.sharedSnapshots).byIndex(sharedByUid.name, uid);
+			if (!shared) return [];
+			const isAlias = namespace !== shared.spec.source.namespace;
+			return ofShared(shared).filter((key) => !isAlias || key.startsWith(`${namespace}/`));
+		}
 		return dataVolumes.byIndex(dataVolumesBySnapshot.name, `${namespace}/${name}`).map(keyOf);
 	}
 
