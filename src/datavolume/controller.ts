@@ -30,6 +30,10 @@ import type {Outcome} from './status.ts';
 
 const safetyNetMs = 60_000;
 const nextStepMs = 50;
+/** Its watch tells that a claim was made; asked for earlier, it would only be created twice. */
+const claimShownMs = 1000;
+/** Rounds spend their time waiting for answers, and a burst of clones has one for each claim, status and assignment. */
+const concurrency = 16;
 /** Storage classes and policies are watched for their content, not for whom they concern; so missing ones are looked for. */
 const missingMs = 10_000;
 
@@ -133,6 +137,7 @@ export function makeDataVolumeController(options: DataVolumeOptions): Controller
 		name: 'datavolume',
 		caches,
 		log,
+		concurrency,
 		reconcile,
 		watches: [
 			watch(resources.dataVolumes, (dataVolume) => [keyOf(dataVolume)]),
@@ -226,14 +231,15 @@ function next(plan: DataVolumePlan, outcome: Outcome): ReconcileResult {
 			return {recheckAfterMs: safetyNetMs};
 		case 'createImportSource':
 		case 'createCloneSource':
-		case 'createClaim':
-		case 'restoreClaim':
 		case 'abandonClaim':
 		case 'growClaim':
 		case 'selectNode':
 		case 'deleteImportSource':
 		case 'deleteCloneSource':
 			return {recheckAfterMs: nextStepMs};
+		case 'createClaim':
+		case 'restoreClaim':
+			return {recheckAfterMs: claimShownMs};
 		default:
 			return plan satisfies never;
 	}
