@@ -9,7 +9,7 @@
  * trying again cannot help, and a crash loop would hide the reason.
  */
 
-/** Environment variable with the JSON of an {@link ImportTask} (importer) or a {@link CopyTask} (copier). */
+/** Environment variable with the JSON of an {@link ImportTask} (importer) or a {@link CopierTask} (copier). */
 export const workerTaskVariable = 'ONESNAP_TASK';
 
 /** Port of the worker's plain HTTP server: `GET /metrics` (Prometheus text) and `GET /healthz`. */
@@ -40,6 +40,8 @@ export const workerPaths = {
 	certificates: '/certs',
 	/** Secrets of `secretExtraHeaders`: /extraheaders/0, /extraheaders/1 …; every file in one is a header line. */
 	extraHeaders: '/extraheaders',
+	/** Secret with the key of a copy between two nodes. */
+	copyKey: '/copy-key',
 } as const;
 
 /** Name of the disk image file at the root of a Filesystem claim: what KubeVirt opens. */
@@ -86,14 +88,51 @@ export interface ImportTask {
 	readonly preallocation: boolean;
 }
 
-export interface CopyTask {
-	readonly source: WorkerVolume;
+/** What every task that fills a claim says of it. */
+interface CopyTarget {
 	readonly target: WorkerVolume;
 	readonly ownerUid: string;
 	readonly requestedBytes: string;
 	readonly filesystemOverhead: number;
 	readonly preallocation: boolean;
+	/**
+	 * Names this source and this target, where the source cannot change between two tries: the next try may go on where
+	 * one was killed. Absent where somebody may write to the source meanwhile: the next try begins anew.
+	 */
+	readonly content?: string;
 }
+
+/** From one claim to another on the same node. */
+export interface CopyTask extends CopyTarget {
+	readonly role: 'copy';
+	readonly source: WorkerVolume;
+}
+
+/** Half of a copy between two nodes: serves its claim to whoever has the key, until it is told to stop. */
+export interface SendTask {
+	readonly role: 'send';
+	readonly source: WorkerVolume;
+	readonly ownerUid: string;
+	readonly port: number;
+	/** File with the copy's one key; see {@link copyKeyBytes}. */
+	readonly keyFile: string;
+}
+
+/** The other half: fills its claim with what the sender has. */
+export interface ReceiveTask extends CopyTarget {
+	readonly role: 'receive';
+	readonly sender: {readonly host: string; readonly port: number};
+	readonly keyFile: string;
+}
+
+export type CopierTask = CopyTask | SendTask | ReceiveTask;
+
+/** Where a sender listens, TLS with a pre-shared key. */
+export const copyPort = 8443;
+/** Length of that key, in bytes. */
+export const copyKeyBytes = 32;
+/** Its name in the Secret, and so the file's in the folder that the Secret is mounted at. */
+export const copyKeyName = 'key';
 
 /** Why a worker ended without a disk. Closed; docs/errors.md explains each. */
 export const workerFailures = [

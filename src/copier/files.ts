@@ -2,10 +2,10 @@ import {readdir, rm} from 'node:fs/promises';
 import {join} from 'node:path';
 import {diskImageName} from '../api/worker-contract.ts';
 import {CommandError, runCommand} from '../importer/command.ts';
-import {scratchName, writeFailure} from '../importer/target.ts';
+import {journalName, scratchName, writeFailure} from '../importer/target.ts';
 
 /** Made by mkfs at the root of ext file systems, for root only. */
-const notOurs: ReadonlySet<string> = new Set(['lost+found', diskImageName, scratchName]);
+const notOurs: ReadonlySet<string> = new Set(['lost+found', diskImageName, scratchName, journalName]);
 
 /** What lies at the root of a volume beside the disk. */
 export async function otherEntries(folder: string): Promise<string[]> {

@@ -19,6 +19,7 @@ import {afterEach, beforeEach, describe, expect, test} from 'vitest';
 import {attachLoop, digestOf, makeRawDisk, noise} from '../../test/support/disk-images.ts';
 import type {CopyTask, WorkerResult, WorkerVolume} from '../api/worker-contract.ts';
 import {silentLogger} from '../process/log.ts';
+import {LocalSource} from './local-source.ts';
 import {runCopy} from './run.ts';
 
 const MiB = 1024 * 1024;
@@ -41,15 +42,17 @@ afterEach(() => rm(folder, {recursive: true}));
 
 async function copy(changes: Partial<CopyTask> = {}): Promise<{result: WorkerResult; percents: number[]}> {
 	const percents: number[] = [];
+	const {source: from = source, ...task} = changes;
+	await using reader = new LocalSource(from);
 	const result = await runCopy({
+		source: reader,
 		task: {
-			source,
 			target,
 			ownerUid: 'uid',
 			requestedBytes: String(40 * MiB),
 			filesystemOverhead: 0,
 			preallocation: false,
-			...changes,
+			...task,
 		},
 		progress: {report: (percent) => percents.push(percent)},
 		log: silentLogger,

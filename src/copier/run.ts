@@ -1,28 +1,33 @@
 /** Does one step after the other until the copy is there, or cannot be. */
-import {stat} from 'node:fs/promises';
-import type {CopyTask, WorkerResult} from '../api/worker-contract.ts';
+import {constants} from 'node:fs';
+import type {CopyTask, ReceiveTask, WorkerResult} from '../api/worker-contract.ts';
 import {inWords} from '../importer/capacity.ts';
-import {CommandError} from '../importer/command.ts';
-import type {Progress} from '../importer/progress.ts';
-import {convertImage} from '../importer/qemu-img.ts';
-import {deviceBytes, diskImage, diskPath, Target, writeFailure} from '../importer/target.ts';
-import {asWorkerError, WorkerError} from '../importer/worker-error.ts';
+import {Target} from '../importer/target.ts';
+import {asWorkerError} from '../importer/worker-error.ts';
 import type {Logger} from '../process/log.ts';
-import {copyEntries, otherEntries, removeEntries} from './files.ts';
-import {type CopyStep, nextStep, type Observed, type SourceVolume} from './steps.ts';
+import type {CopySource} from './copy-source.ts';
+import {DirectFile} from './direct-file.ts';
+import {DiskWriter} from './disk-writer.ts';
+import {removeEntries} from './files.ts';
+import {findJournal, journalTail, openJournal} from './journal-place.ts';
+import {JournalWriter} from './journal.ts';
+import {type CopyStep, nextStep, type Observed} from './steps.ts';
 
 export interface CopyOptions {
-	readonly task: CopyTask;
-	readonly progress: Pick<Progress, 'report'>;
+	readonly task: Omit<CopyTask, 'role' | 'source'> | Omit<ReceiveTask, 'role' | 'sender' | 'keyFile'>;
+	readonly source: CopySource;
+	readonly progress: {report(percent: number): void};
 	readonly log: Logger;
 	readonly signal: AbortSignal;
+	/** Default: see DiskWriter. */
+	readonly checkpointBytes?: number;
 }
 
 /** Rejects with a WorkerError, or with the signal's reason. After a permanent failure the target holds nothing. */
 export async function runCopy(options: CopyOptions): Promise<WorkerResult> {
 	const {task, progress, log, signal} = options;
 	const startedMs = performance.now();
-	const target = new Target(task.target, {...task, requestedBytes: Number(task.requestedBytes)}, signal);
+	const copy = new Copy(options);
 	let observed: Observed = {};
 	try {
 		for (;;) {
@@ -31,90 +36,129 @@ export async function runCopy(options: CopyOptions): Promise<WorkerResult> {
 			if (step.do === 'fail') throw step.failure;
 			if (step.do === 'finish') break;
 			const stepMs = performance.now();
-			observed = {...observed, ...(await perform(step, {...options, target}))};
+			observed = {...observed, ...(await copy.perform(step))};
 			log.debug({step: step.do, ms: Math.round(performance.now() - stepMs)}, 'step done');
 		}
 	} catch (error) {
 		signal.throwIfAborted();
 		const failure = asWorkerError(error);
-		if (!failure.retryable) await target.discard();
+		if (!failure.retryable) await copy.target.discard();
 		throw failure;
 	}
 	progress.report(100);
-	return summary(observed, (performance.now() - startedMs) / 1000);
+	log.debug({ownerUid: task.ownerUid, bytesRead: copy.bytesRead}, 'copied');
+	return summary(observed, {bytesRead: copy.bytesRead, seconds: (performance.now() - startedMs) / 1000});
 }
 
-async function perform(
-	step: Exclude<CopyStep, {do: 'fail' | 'finish'}>,
-	{task, target, progress, signal}: CopyOptions & {target: Target},
-): Promise<Partial<Observed>> {
-	switch (step.do) {
-		case 'clearTarget':
-			await target.clear();
-			if (task.target.volumeMode === 'Filesystem') await removeEntries(task.target.path);
-			return {cleared: true};
-		case 'measureTarget':
-			return {capacity: await target.capacity()};
-		case 'measureSource':
-			return {source: await measureSource(task, signal)};
-		case 'prepareTarget':
-			await target.prepare(step.sizeBytes);
-			return {prepared: {sizeBytes: step.sizeBytes}};
-		case 'copyDisk':
-			await copyDisk(task, {target, signal, onPercent: (percent) => progress.report(percent * 0.99)});
-			return {diskCopied: true};
-		case 'copyFiles':
-			await copyEntries(task.source.path, task.target.path, {entries: step.entries, signal});
-			return {filesCopied: true};
-		case 'allocateRest':
-			await target.allocateRest(step.fromBytes, step.sizeBytes);
-			return {allocated: true};
-		case 'syncTarget':
-			await target.sync();
-			return {synced: true};
+class Copy {
+	readonly target: Target;
+	bytesRead = 0;
+	readonly #options: CopyOptions;
+	#sequence = 0;
+
+	constructor(options: CopyOptions) {
+		const {task, signal} = options;
+		this.#options = options;
+		this.target = new Target(task.target, {...task, requestedBytes: Number(task.requestedBytes)}, signal);
 	}
-	return step satisfies never;
-}
 
-async function measureSource({source}: CopyTask, signal: AbortSignal): Promise<SourceVolume> {
-	const {volumeMode, path} = source;
-	if (volumeMode === 'Block') return {volumeMode, diskBytes: await deviceBytes(path, signal), otherEntries: []};
-	const file = await stat(diskPath(source)).catch(() => undefined);
-	return {volumeMode, diskBytes: file?.size, otherEntries: await otherEntries(path)};
-}
+	async perform(step: Exclude<CopyStep, {do: 'fail' | 'finish'}>): Promise<Partial<Observed>> {
+		const {task, source, signal} = this.#options;
+		switch (step.do) {
+			case 'measureSource':
+				return {source: await source.measure(signal)};
+			case 'readJournal':
+				return {earlier: {journal: await this.#findJournal()}};
+			case 'clearTarget':
+				if (!step.keepDisk) await this.target.clear();
+				if (task.target.volumeMode === 'Filesystem') await removeEntries(task.target.path);
+				return {cleared: true};
+			case 'measureTarget':
+				return {capacity: await this.target.capacity()};
+			case 'prepareTarget':
+				await this.target.prepare(step.sizeBytes);
+				return {prepared: {sizeBytes: step.sizeBytes}};
+			case 'resumeTarget':
+				this.target.resume({isZero: step.journal.targetIsZero});
+				return {prepared: {sizeBytes: step.journal.targetBytes}};
+			case 'copyDisk':
+				await this.#copyDisk(step);
+				return {diskCopied: true};
+			case 'copyFiles':
+				await source.copyFiles(task.target.path, {entries: step.entries, signal});
+				return {filesCopied: true};
+			case 'allocateRest':
+				await this.target.allocateRest(step.fromBytes, step.sizeBytes);
+				return {allocated: true};
+			case 'syncTarget':
+				await this.target.sync();
+				return {synced: true};
+		}
+		return step satisfies never;
+	}
 
-/** qemu-img sees the holes of the source, and leaves out zeros that are not holes. */
-async function copyDisk(
-	{source}: CopyTask,
-	{target, signal, onPercent}: {target: Target; signal: AbortSignal; onPercent: (percent: number) => void},
-): Promise<void> {
-	try {
-		await convertImage({
-			source: diskImage(source),
-			target: target.image,
-			targetIsZero: target.keepHoles,
-			sparse: !target.mustAllocate,
-			directIo: await target.canDirectIo(),
-			onPercent,
-			signal,
-		});
-	} catch (error) {
-		if (!(error instanceof CommandError)) throw error;
-		if (!error.stderr.includes('error while reading')) throw writeFailure(error);
-		throw new WorkerError('Internal', `Reading the source claim failed: ${error.message}. Look at its storage.`, {
-			cause: error,
-		});
+	async #findJournal() {
+		const {task, log, signal} = this.#options;
+		if (task.content === undefined) return undefined;
+		const found = await findJournal(task.target, {content: task.content, signal});
+		if (!found) return undefined;
+		log.info({doneBytes: found.doneBytes}, 'goes on where an earlier try was stopped');
+		this.#sequence = found.sequence;
+		return found;
+	}
+
+	async #copyDisk({sourceBytes, targetBytes, journal}: Extract<CopyStep, {do: 'copyDisk'}>): Promise<void> {
+		const {task, source, progress, log, signal, checkpointBytes} = this.#options;
+		const {content} = task;
+		const fromBytes = journal?.doneBytes ?? 0;
+		await using file = await DirectFile.open(this.target.path, constants.O_RDWR);
+		const place = content === undefined ? undefined : await openJournal(task.target, targetBytes);
+		try {
+			const writer = new DiskWriter(file, {
+				keepHoles: this.target.keepHoles,
+				fromBytes,
+				sizeBytes: sourceBytes,
+				tailStart: place && journalTail(task.target, targetBytes),
+				log,
+				...(checkpointBytes !== undefined && {checkpointBytes}),
+				...(content !== undefined &&
+					place && {
+						journal: {
+							writer: new JournalWriter(place.handle, {position: place.position, sequence: this.#sequence}),
+							record: {content, sourceBytes, targetBytes, targetIsZero: this.target.isZero},
+							begun: journal !== undefined,
+						},
+					}),
+			});
+			await source.copyDisk({
+				writer,
+				fromBytes,
+				chain: journal?.chain ?? '',
+				sizeBytes: sourceBytes,
+				onRead: (bytes) => {
+					this.bytesRead += bytes;
+				},
+				onProgress: (bytes) => progress.report((bytes / sourceBytes) * 99),
+				signal,
+			});
+		} finally {
+			await place?.handle.close();
+		}
 	}
 }
 
-function summary({source, prepared}: Observed, seconds: number): WorkerResult {
+function summary(
+	{source, prepared, earlier}: Observed,
+	{bytesRead, seconds}: {readonly bytesRead: number; readonly seconds: number},
+): WorkerResult {
 	const disk = source?.diskBytes;
 	const files = source?.otherEntries.length ?? 0;
 	const what = disk === undefined ? `${files} files and folders` : `a disk of ${inWords(disk)}`;
+	const began = earlier?.journal ? `; went on at ${inWords(earlier.journal.doneBytes)} of an earlier try` : '';
 	return {
 		outcome: 'succeeded',
-		message: `Copied ${what}${prepared ? `; the disk has ${inWords(prepared.sizeBytes)}` : ''}; ${seconds.toFixed(1)} s.`,
-		...(disk !== undefined && {bytesRead: String(disk)}),
+		message: `Copied ${what}${prepared ? `; the disk has ${inWords(prepared.sizeBytes)}` : ''}${began}; ${seconds.toFixed(1)} s.`,
+		...(disk !== undefined && {bytesRead: String(bytesRead)}),
 		...(prepared && {virtualBytes: String(prepared.sizeBytes)}),
 	};
 }

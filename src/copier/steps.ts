@@ -2,6 +2,7 @@
 import type {VolumeMode} from '../api/worker-contract.ts';
 import {diskBytes, inWords, type TargetCapacity, usableBytes} from '../importer/capacity.ts';
 import {WorkerError} from '../importer/worker-error.ts';
+import type {JournalRecord} from './journal.ts';
 
 export interface SourceVolume {
 	readonly volumeMode: VolumeMode;
@@ -12,9 +13,11 @@ export interface SourceVolume {
 }
 
 export interface Observed {
+	readonly source?: SourceVolume;
+	/** What an earlier try of this very copy wrote down. */
+	readonly earlier?: {readonly journal: JournalRecord | undefined};
 	readonly cleared?: true;
 	readonly capacity?: TargetCapacity;
-	readonly source?: SourceVolume;
 	readonly prepared?: {readonly sizeBytes: number};
 	readonly diskCopied?: true;
 	readonly filesCopied?: true;
@@ -23,11 +26,19 @@ export interface Observed {
 }
 
 export type CopyStep =
-	| {readonly do: 'clearTarget'}
-	| {readonly do: 'measureTarget'}
 	| {readonly do: 'measureSource'}
+	| {readonly do: 'readJournal'}
+	/** `keepDisk`: all but what the journal speaks of. */
+	| {readonly do: 'clearTarget'; readonly keepDisk: boolean}
+	| {readonly do: 'measureTarget'}
 	| {readonly do: 'prepareTarget'; readonly sizeBytes: number}
-	| {readonly do: 'copyDisk'}
+	| {readonly do: 'resumeTarget'; readonly journal: JournalRecord}
+	| {
+			readonly do: 'copyDisk';
+			readonly sourceBytes: number;
+			readonly targetBytes: number;
+			readonly journal: JournalRecord | undefined;
+	  }
 	| {readonly do: 'copyFiles'; readonly entries: readonly string[]}
 	| {readonly do: 'allocateRest'; readonly fromBytes: number; readonly sizeBytes: number}
 	| {readonly do: 'syncTarget'}
@@ -35,16 +46,21 @@ export type CopyStep =
 	| {readonly do: 'finish'};
 
 export function nextStep(observed: Observed): CopyStep {
-	const {capacity, source, prepared} = observed;
-	if (!observed.cleared) return {do: 'clearTarget'};
-	if (!capacity) return {do: 'measureTarget'};
+	const {source, earlier, capacity, prepared} = observed;
 	if (!source) return {do: 'measureSource'};
+	if (!earlier) return {do: 'readJournal'};
+	const journal = earlier.journal?.sourceBytes === source.diskBytes ? earlier.journal : undefined;
+	if (!observed.cleared) return {do: 'clearTarget', keepDisk: journal !== undefined};
+	if (!capacity) return {do: 'measureTarget'};
 	if (source.diskBytes === undefined && capacity.volumeMode === 'Block') return {do: 'fail', failure: noDisk(source)};
 	if (source.diskBytes !== undefined) {
 		const excess = tooLargeToCopy(capacity, source.diskBytes);
 		if (excess) return {do: 'fail', failure: excess};
+		if (!prepared && journal) return {do: 'resumeTarget', journal};
 		if (!prepared) return {do: 'prepareTarget', sizeBytes: diskBytes(capacity, source.diskBytes)};
-		if (!observed.diskCopied) return {do: 'copyDisk'};
+		if (!observed.diskCopied) {
+			return {do: 'copyDisk', sourceBytes: source.diskBytes, targetBytes: prepared.sizeBytes, journal};
+		}
 	}
 	if (capacity.volumeMode === 'Filesystem' && source.otherEntries.length > 0 && !observed.filesCopied) {
 		return {do: 'copyFiles', entries: source.otherEntries};

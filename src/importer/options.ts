@@ -8,12 +8,11 @@ import {defaultHttpTuning, type HttpTuning} from './http-source.ts';
 import type {HttpAccess} from './http-request.ts';
 import {WorkerError} from './worker-error.ts';
 
-/** Parts of a task that the copier has as well. */
-export const volumeSchema = z.object({
+const volumeSchema = z.object({
 	volumeMode: z.enum(['Filesystem', 'Block']),
 	path: z.string().startsWith('/'),
 });
-export const sizeFields = {
+const sizeFields = {
 	ownerUid: z.string().min(1),
 	requestedBytes: z
 		.string()
@@ -48,14 +47,14 @@ const importTask = z.object({
 	...sizeFields,
 });
 
-export type Environment = Readonly<Record<string, string | undefined>>;
+type Environment = Readonly<Record<string, string | undefined>>;
 
 export function parseImportTask(env: Environment): ImportTask {
 	return parseTask(importTask, env);
 }
 
 /** A task the controller wrote wrongly is a bug of ours, and says which field. */
-export function parseTask<Task>(schema: z.ZodType<Task>, env: Environment): Task {
+function parseTask<Task>(schema: z.ZodType<Task>, env: Environment): Task {
 	const text = env[workerTaskVariable];
 	if (text === undefined || text === '') {
 		throw new WorkerError(

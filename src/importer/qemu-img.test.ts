@@ -1,5 +1,6 @@
 import {describe, expect, test} from 'vitest';
-import {imageOptions, lastPercent} from './qemu-img.ts';
+import {imageOptions} from './image-options.ts';
+import {lastPercent} from './qemu-img.ts';
 
 describe('an image is named by its drivers', () => {
 	test('qcow2 on a socket', () => {

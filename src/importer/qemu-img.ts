@@ -1,38 +1,7 @@
-/**
- * qemu-img, the only parser of image formats here. Images are always named by explicit driver options: no protocol in a
- * file name is followed, no format is guessed.
- */
+/** qemu-img, the only parser of image formats here. */
 import {z} from 'zod';
 import {runCommand} from './command.ts';
-
-/** An image as qemu's block layer opens it. */
-export type ImageNode =
-	| {readonly driver: 'nbd'; readonly socketPath: string}
-	| {readonly driver: 'file' | 'host_device'; readonly path: string}
-	| {readonly driver: 'qcow2' | 'raw'; readonly file: ImageNode};
-
-/** The value of --image-opts and --target-image-opts. */
-export function imageOptions(node: ImageNode): string {
-	return Object.entries(flatten(node))
-		.map(([key, value]) => `${key}=${value.replaceAll(',', ',,')}`)
-		.join(',');
-}
-
-function flatten(node: ImageNode, prefix = ''): Record<string, string> {
-	const driver = {[`${prefix}driver`]: node.driver};
-	switch (node.driver) {
-		case 'nbd':
-			return {...driver, [`${prefix}server.type`]: 'unix', [`${prefix}server.path`]: node.socketPath};
-		case 'file':
-		case 'host_device':
-			// Kubernetes decides who may use a volume; locks on network file systems only get in the way.
-			return {...driver, [`${prefix}filename`]: node.path, [`${prefix}locking`]: 'off'};
-		case 'qcow2':
-		case 'raw':
-			return {...driver, ...flatten(node.file, `${prefix}file.`)};
-	}
-	return node satisfies never;
-}
+import {type ImageNode, imageOptions} from './image-options.ts';
 
 const imageInfo = z.object({
 	format: z.string(),

@@ -1,6 +1,6 @@
 import {failureOfReading} from './image-failure.ts';
 import {NbdServer} from './nbd-server.ts';
-import type {ImageNode} from './qemu-img.ts';
+import type {ImageNode} from './image-options.ts';
 import type {ReadWindow} from './window.ts';
 
 /** An image as qemu-img may see it: a format on top of a private socket, and nothing else. */

@@ -2,19 +2,22 @@
  * The claim that is filled: `disk.img` at the root of a Filesystem claim, or a block device.
  *
  * The controller hands the claim over only after this worker succeeded, so the disk is written in place; what makes a
- * restart safe is that `prepare` starts from nothing: a new file, or a device whose old bytes are discarded.
+ * restart safe is that `prepare` starts from nothing: a new file, or a device whose old bytes are discarded. A copy may
+ * `resume` instead, where a journal tells what is there.
  */
 import {constants} from 'node:fs';
-import {access, chmod, type FileHandle, open, rm, statfs} from 'node:fs/promises';
+import {access, chmod, type FileHandle, open, readFile, rm, stat, statfs} from 'node:fs/promises';
 import {dirname, join} from 'node:path';
 import {diskImageName, type VolumeMode, type WorkerVolume} from '../api/worker-contract.ts';
 import type {TargetCapacity} from './capacity.ts';
 import {CommandError, runCommand} from './command.ts';
-import type {ImageNode} from './qemu-img.ts';
+import type {ImageNode} from './image-options.ts';
 import {WorkerError} from './worker-error.ts';
 
 /** A download that could not be read in place, for sources without Range. Removed before success. */
 export const scratchName = 'disk.img.scratch';
+/** How far a copy is, for the try after a kill. Removed before success. */
+export const journalName = 'disk.img.journal';
 /** Readable and writable for KubeVirt's group, as CDI leaves it. */
 const diskMode = 0o660;
 
@@ -71,6 +74,16 @@ export class Target {
 		return {...common, totalBytes: bsize * blocks, availableBytes: bsize * bavail};
 	}
 
+	/** Goes on with what an earlier try prepared. */
+	resume({isZero}: {readonly isZero: boolean}): void {
+		this.#isZero = isZero;
+	}
+
+	/** What is not written reads as zeros. */
+	get isZero(): boolean {
+		return this.#isZero;
+	}
+
 	/** Starts from nothing, whatever an earlier try left. */
 	async prepare(sizeBytes: number): Promise<void> {
 		await this.#translate(() =>
@@ -101,7 +114,10 @@ export class Target {
 	async sync(): Promise<void> {
 		await this.#translate(async () => {
 			if (await this.#exists()) await syncPath(this.path, constants.O_RDWR);
-			if (this.volumeMode === 'Filesystem') await syncPath(dirname(this.path), constants.O_RDONLY);
+			if (this.volumeMode === 'Block') return;
+			// Not needed any more, and not before.
+			await rm(join(dirname(this.path), journalName), {force: true});
+			await syncPath(dirname(this.path), constants.O_RDONLY);
 		});
 	}
 
@@ -134,6 +150,8 @@ export class Target {
 	}
 
 	async #remove(): Promise<void> {
+		// First of all: a journal must not speak of a disk that is gone.
+		await rm(join(dirname(this.path), journalName), {force: true});
 		await rm(this.path, {force: true});
 		await this.removeScratch();
 	}
@@ -203,7 +221,17 @@ export function diskImage(volume: WorkerVolume): ImageNode {
 }
 
 export async function deviceBytes(path: string, signal: AbortSignal): Promise<number> {
-	return Number(await runCommand('blockdev', ['--getsize64', path], {signal}));
+	return (await kernelDeviceBytes(path)) ?? Number(await runCommand('blockdev', ['--getsize64', path], {signal}));
+}
+
+/** Without a program to start; undefined where /sys is not what it is on a node. */
+async function kernelDeviceBytes(path: string): Promise<number | undefined> {
+	const {rdev} = await stat(path);
+	// As the C library takes a device number apart.
+	const major = ((rdev / 2 ** 32) & ~0xfff) | ((rdev >> 8) & 0xfff);
+	const minor = ((rdev / 2 ** 12) & ~0xff) | (rdev & 0xff);
+	const sectors = await readFile(`/sys/dev/block/${major}:${minor}/size`, 'utf8').catch(() => undefined);
+	return sectors === undefined ? undefined : Number(sectors) * 512;
 }
 
 const zeros = Buffer.alloc(4 * 1024 * 1024);

@@ -2,6 +2,7 @@
  * What importer and copier share as programs: read the task, serve metrics, do the work, leave a termination message.
  */
 import {writeFileSync} from 'node:fs';
+import {setTimeout as sleep} from 'node:timers/promises';
 import {
 	exitFinished,
 	exitRetry,
@@ -11,9 +12,8 @@ import {
 	workerMetricsPort,
 } from '../api/worker-contract.ts';
 import {choice, integer, parseConfig, text} from '../process/config.ts';
-import {startHealthServer} from '../process/health.ts';
+import type {HealthServer} from '../process/health.ts';
 import {type Logger, logLevels, makeLogger} from '../process/log.ts';
-import {registry} from '../process/metrics.ts';
 import {listenForShutdown} from '../process/shutdown.ts';
 import {asWorkerError, failedResult, WorkerError} from './worker-error.ts';
 
@@ -34,6 +34,9 @@ const options = {
 	}),
 };
 
+/** What counts and serves metrics takes longer to load than a small disk to copy: it is loaded when there is something to see. */
+export const metricsDelayMs = 1000;
+
 export interface WorkerContext {
 	readonly log: Logger;
 	readonly signal: AbortSignal;
@@ -48,11 +51,7 @@ export async function runWorker(
 	const config = parseConfig(options, {args, env});
 	const log = makeLogger({level: config['log-level'], fields: {program: name}});
 	using shutdown = listenForShutdown({log, deadlineMs: 8000});
-	const server = await startHealthServer({port: config['metrics-port'], registry}).catch((error: unknown) => {
-		log.warn({error}, 'no metrics: the port cannot be used');
-		return undefined;
-	});
-	const result = await work({log, signal: shutdown.signal}).catch((error: unknown) => {
+	const working = work({log, signal: shutdown.signal}).catch((error: unknown) => {
 		const failure = shutdown.signal.aborted
 			? new WorkerError(
 					'Interrupted',
@@ -62,10 +61,26 @@ export async function runWorker(
 		log.error({error: failure}, 'failed');
 		return failedResult(failure);
 	});
+	const isShort = await Promise.race([working.then(() => true), sleep(metricsDelayMs, false, {ref: false})]);
+	const server = isShort ? undefined : await serveMetrics(config['metrics-port'], log);
+	const result = await working;
 	if (result.outcome === 'succeeded') log.info({result}, 'succeeded');
 	process.exitCode = result.outcome === 'failed' && result.retryable ? exitRetry : exitFinished;
 	leaveMessage(config['termination-log'], {result, log});
 	await server?.close();
+}
+
+async function serveMetrics(port: number, log: Logger): Promise<HealthServer | undefined> {
+	try {
+		const [{startHealthServer}, {registry}] = await Promise.all([
+			import('../process/health.ts'),
+			import('../process/metrics.ts'),
+		]);
+		return await startHealthServer({port, registry});
+	} catch (error) {
+		log.warn({error}, 'no metrics: the port cannot be used');
+		return undefined;
+	}
 }
 
 function leaveMessage(path: string, {result, log}: {result: WorkerResult; log: Logger}): void {

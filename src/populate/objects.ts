@@ -346,6 +346,7 @@ export function makeCopierPod(
 	const disk = attach('target', prime, targetPaths);
 	const from = attach('source', source, sourcePaths);
 	const task: CopyTask = {
+		role: 'copy',
 		source: from.worker,
 		target: disk.worker,
 		ownerUid: uidOf(target),
