@@ -10,7 +10,7 @@ import {annotations, finalizers} from '../api/names.ts';
 import type {SharedSnapshot} from '../api/sharedsnapshot.ts';
 import type {VolumeSnapshot, VolumeSnapshotContent} from '../api/snapshot.ts';
 import type {ObservedShared} from './observe.ts';
-import {isCut, isHeld, type Stripe, stripeOf} from './sharing.ts';
+import {isCut, isHeld, isOfSource, type Stripe, stripeOf} from './sharing.ts';
 
 export type DrainPlan =
 	/** `orphaned`: no VolumeSnapshot is left whose deletion would make the sidecar act. */
@@ -36,14 +36,14 @@ const isLetGo = ({metadata}: VolumeSnapshot) =>
  * Stripes that an open request can still be served from. One that was never cut, was lost, or (for requests beside it) was
  * deleted by hand starts no restore: its requests are assigned anew, and do not hold it.
  */
-function wantedStripes({object, requests, stripes, lost}: ObservedShared): ReadonlySet<number> {
+export function wantedStripes({object, requests, stripes, lost}: ObservedShared): ReadonlySet<number> {
 	if (lost !== undefined) return new Set();
 	const wanted = requests
 		.filter(({state}) => state === 'open')
 		.map(({uid, restoresIn}) => ({index: stripeOf(uid, object.spec.stripes), restoresIn}))
 		.filter(({index, restoresIn}) => {
 			const stripe = stripes[index];
-			if (!stripe) return false;
+			if (!stripe?.content || !isOfSource(object, stripe.content)) return false;
 			return restoresIn === object.spec.source.namespace ? isCut(stripe) : isHeld(object, stripe);
 		});
 	return new Set(wanted.map(({index}) => index));
