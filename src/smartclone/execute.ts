@@ -60,11 +60,16 @@ async function removeFinalizer<T extends SharedSnapshot | VolumeSnapshot>(
 
 /**
  * Read live: after a failover the cache may still show as open what the leader before has closed and cut, and what is
- * assigned after the cut is not in it.
+ * assigned after the cut is not in it. Or as cutting what is retired or gone: its VolumeSnapshot would be nobody's.
  */
-async function isStillOpen({api, signal}: ExecuteContext, {metadata}: SharedSnapshot): Promise<boolean> {
+async function isStill(
+	state: 'open' | 'closed',
+	{api, signal}: ExecuteContext,
+	{metadata}: SharedSnapshot,
+): Promise<boolean> {
 	const live = await api.find(resources.sharedSnapshots, metadata, {signal});
-	return live?.metadata.uid === metadata.uid && !live?.metadata.deletionTimestamp && live?.spec.closed === false;
+	if (live?.metadata.uid !== metadata.uid || live?.metadata.deletionTimestamp) return false;
+	return live?.spec.closed === (state === 'closed');
 }
 
 /** Read live: a snapshot that the cache does not show yet would stay behind with our finalizer, and nobody would know it. */
@@ -126,7 +131,7 @@ export async function execute(context: ExecuteContext, plan: SharingPlan): Promi
 			await createOnce(api, resources.sharedSnapshots, plan.shared, signal);
 			return {};
 		case 'assign':
-			if (plan.rule === 'GroupCommit' && !(await isStillOpen(context, plan.shared))) return {};
+			if (plan.rule === 'GroupCommit' && !(await isStill('open', context, plan.shared))) return {};
 			await atOnce(
 				plan.requests.map((request) => async () => {
 					const assignment = assignmentTo(plan.shared);
@@ -147,6 +152,7 @@ export async function execute(context: ExecuteContext, plan: SharingPlan): Promi
 			);
 			return {};
 		case 'cut': {
+			if (!(await isStill('closed', context, plan.shared))) return {};
 			if (plan.isFirst) context.quiet?.mark(plan.shared);
 			const isNew = await createOnce(api, resources.volumeSnapshots, plan.snapshot, signal);
 			if (isNew) cutsTotal.inc();
