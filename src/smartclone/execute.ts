@@ -2,7 +2,7 @@
 import {annotations, fieldManager, finalizers, labels, managedByValue} from '../api/names.ts';
 import PQueue from 'p-queue';
 import type {SharedSnapshot} from '../api/sharedsnapshot.ts';
-import type {VolumeSnapshot} from '../api/snapshot.ts';
+import type {VolumeSnapshot, VolumeSnapshotContent} from '../api/snapshot.ts';
 import type {KubeApi} from '../kube/client.ts';
 import {createOnce} from '../kube/create-once.ts';
 import {deleteExactly} from '../kube/delete-exactly.ts';
@@ -10,7 +10,7 @@ import {ApiError, isNotFound} from '../kube/errors.ts';
 import type {PodBarrier} from '../kube/pod-barrier.ts';
 import * as resources from '../kube/resources.ts';
 import type {Resource} from '../kube/resources.ts';
-import {aliasKey} from './aliases.ts';
+import {aliasKey, isUntold} from './aliases.ts';
 import type {SharingPlan} from './decide.ts';
 import {assignmentsTotal, cutsTotal} from './metrics.ts';
 import {assignmentTo, type CloneRequests, type WaitingRequests} from './requests.ts';
@@ -102,6 +102,16 @@ async function setDeletionPolicy(
 	}
 }
 
+/** In the snapshot-controller's place, see isUntold. */
+async function tellOfEnd({api, signal}: ExecuteContext, {metadata}: VolumeSnapshotContent): Promise<void> {
+	const patch = {metadata: {annotations: {[annotations.snapshotBeingDeleted]: 'yes'}}};
+	try {
+		await api.mergePatch(resources.volumeSnapshotContents, metadata, patch, {uid: metadata.uid, fieldManager, signal});
+	} catch (error) {
+		if (!isNotFound(error)) throw error;
+	}
+}
+
 /** A namespace may refuse what is made in it; that concerns the clones there, and nobody else. */
 async function createAliases(
 	{api, signal}: ExecuteContext,
@@ -171,7 +181,10 @@ export async function execute(context: ExecuteContext, plan: SharingPlan): Promi
 		case 'removeAliases':
 			await atOnce([
 				...plan.snapshots.map((snapshot) => () => deleteExactly(api, resources.volumeSnapshots, snapshot, signal)),
-				...plan.contents.map((content) => () => deleteExactly(api, resources.volumeSnapshotContents, content, signal)),
+				...plan.contents.map((content) => async () => {
+					if (isUntold(content)) await tellOfEnd(context, content);
+					await deleteExactly(api, resources.volumeSnapshotContents, content, signal);
+				}),
 			]);
 			return {};
 		case 'deleteSnapshot':
