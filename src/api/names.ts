@@ -66,6 +66,8 @@ export const annotations = {
 	defaultStorageClass: 'storageclass.kubernetes.io/is-default-class',
 	defaultVirtStorageClass: 'storageclass.kubevirt.io/is-default-virt-class',
 	/** external-snapshotter: secrets for DeleteSnapshot; copied to aliases, which nobody else would give them. */
+	/** Sidecar -> itself, while it does not know how its CreateSnapshot ended. */
+	snapshotBeingCreated: 'snapshot.storage.kubernetes.io/volumesnapshot-being-created',
 	/** snapshot-controller -> sidecar: the VolumeSnapshot is being deleted. Us, where there is none any more to be deleted. */
 	snapshotBeingDeleted: 'snapshot.storage.kubernetes.io/volumesnapshot-being-deleted',
 	deletionSecretName: 'snapshot.storage.kubernetes.io/deletion-secret-name',
@@ -113,6 +115,10 @@ export const copyClaimName = (targetUid: string): string => `tmp-pvc-${targetUid
 export const copySourceClaimName = (targetUid: string): string => `tmp-source-pvc-${targetUid}`;
 export const importerPodName = (targetUid: string): string => `importer-prime-${targetUid}`;
 export const copierPodName = (targetUid: string): string => `${targetUid}-source-pod`;
+/** Reads the source on its own node, for a copier on another one, in the same namespace. */
+export const senderPodName = (targetUid: string): string => `${targetUid}-send-pod`;
+/** Secret that only these two Pods mount. */
+export const copyKeyName = (targetUid: string): string => `copy-key-${targetUid}`;
 
 /** Both in the source's namespace (stripe) and, under the same name, in a target's namespace (alias). */
 export const stripeName = (sharedSnapshotUid: string, stripe: number): string =>

@@ -40,6 +40,10 @@ import {Told} from './told.ts';
 
 const safetyNetMs = 60_000;
 const nextStepMs = 50;
+/** Its watch tells that a claim was made; asked for earlier, it would only be created twice. */
+const claimShownMs = 1000;
+/** Rounds spend their time waiting for answers, and a burst of clones has one for each claim, status and assignment. */
+const concurrency = 16;
 /** Storage classes and policies are watched for their content, not for whom they concern; so missing ones are looked for. */
 const missingMs = 10_000;
 
@@ -157,13 +161,13 @@ export function makeDataVolumeController(options: DataVolumeOptions): Controller
 		};
 		if (plan.do === 'refuse' || plan.do === 'wait') {
 			round.log.debug({plan: plan.do, reason: plan.reason, message: plan.message}, 'data volume waits');
-		} else if (plan.do !== 'nothing') {
-			round.log.info({plan: plan.do}, 'data volume step');
 		}
 		// Whoever does not ask (any more) gives up its place in the line.
 		if (plan.do !== 'restoreClaim') window.forget(uid);
 		if (plan.do !== 'askForSnapshot') waiting.stop(uid);
 		const outcome = await execute({api, waiting, window, uid, wake, lost: options.lost, signal}, plan);
+		const isStep = plan.do !== 'nothing' && plan.do !== 'refuse' && plan.do !== 'wait';
+		if (isStep) round.log[outcome.paced ? 'debug' : 'info']({plan: plan.do, paced: outcome.paced}, 'data volume step');
 		if (observed.dataVolume && !outcome.paced) tell(observed.dataVolume, plan);
 		if (plan.do === 'restoreClaim') showWindow(plan.claim);
 		return sooner(next(plan, outcome), await reports.report(observed, plan, outcome, signal));
@@ -176,6 +180,7 @@ export function makeDataVolumeController(options: DataVolumeOptions): Controller
 		name: 'datavolume',
 		caches,
 		log,
+		concurrency,
 		reconcile,
 		watches: [
 			watch(resources.dataVolumes, (dataVolume) => [keyOf(dataVolume)]),
@@ -217,11 +222,19 @@ export function makeDataVolumeController(options: DataVolumeOptions): Controller
 		],
 	});
 
-	/** A stripe or alias concerns those that are assigned to it, any other snapshot those that name it as their source. */
+	/**
+	 * A stripe concerns those that are assigned to it, an alias those of its namespace, any other snapshot those that name it
+	 * as their source.
+	 */
 	function ofSnapshot(snapshot: VolumeSnapshot): string[] {
 		const [uid] = snapshotByShared.keys(snapshot);
-		if (uid) return caches.store(resources.sharedSnapshots).byIndex(sharedByUid.name, uid).flatMap(ofShared);
 		const {namespace, name} = snapshot.metadata;
+		if (uid) {
+			const [shared] = caches.store(resources.sharedSnapshots).byIndex(sharedByUid.name, uid);
+			if (!shared) return [];
+			const isAlias = namespace !== shared.spec.source.namespace;
+			return ofShared(shared).filter((key) => !isAlias || key.startsWith(`${namespace}/`));
+		}
 		return dataVolumes.byIndex(dataVolumesBySnapshot.name, `${namespace}/${name}`).map(keyOf);
 	}
 
@@ -297,8 +310,6 @@ function next(plan: DataVolumePlan, outcome: Outcome): ReconcileResult {
 			return {recheckAfterMs: safetyNetMs};
 		case 'createImportSource':
 		case 'createCloneSource':
-		case 'createClaim':
-		case 'restoreClaim':
 		case 'abandonClaim':
 		case 'recordTries':
 		case 'recordWay':
@@ -307,6 +318,9 @@ function next(plan: DataVolumePlan, outcome: Outcome): ReconcileResult {
 		case 'deleteImportSource':
 		case 'deleteCloneSource':
 			return {recheckAfterMs: nextStepMs};
+		case 'createClaim':
+		case 'restoreClaim':
+			return {recheckAfterMs: claimShownMs};
 		default:
 			return plan satisfies never;
 	}
