@@ -5,7 +5,8 @@
  */
 import type {CsiNode, Node, PersistentVolume} from '../api/kubernetes.ts';
 
-function matches(node: Node, volume: PersistentVolume | undefined): boolean {
+/** Whether a Pod on the node can have the volume. */
+export function reaches(node: Node, volume: PersistentVolume | undefined): boolean {
 	const terms = volume?.spec.nodeAffinity?.required?.nodeSelectorTerms;
 	if (!terms) return true;
 	const has = node.metadata.labels ?? {};
@@ -36,7 +37,7 @@ export function chooseNode(
 			.map(({metadata}) => metadata.name),
 	);
 	return nodes
-		.filter((node) => withDriver.has(node.metadata.name) && isSchedulable(node) && matches(node, wanted.sourceVolume))
+		.filter((node) => withDriver.has(node.metadata.name) && isSchedulable(node) && reaches(node, wanted.sourceVolume))
 		.filter((node) => node.status?.conditions?.some(({type, status}) => type === 'Ready' && status === 'True'))
 		.map(({metadata}) => metadata.name)
 		.toSorted()[0];
