@@ -29,6 +29,10 @@ integration: node_modules/.installed ## tests against a real kube-apiserver and 
 e2e: node_modules/.installed ## tests on the local cluster; one by name: make e2e NAME='clones share'
 	$(if $(NAME),vitest run --project e2e -t '$(NAME)',$(NODE) test/run.ts e2e)
 
+.PHONY: test-faults
+test-faults: node_modules/.installed ## every fault switch of the local storage, alone and in pairs, with a table
+	vitest run --project faults
+
 .PHONY: test-topology
 test-topology: node_modules/.installed ## tests on a local cluster of two nodes with node-local storage
 	vitest run --project topology
@@ -37,8 +41,8 @@ test-topology: node_modules/.installed ## tests on a local cluster of two nodes 
 demo: node_modules/.installed ## the main job on a local cluster: one download, one snapshot, eleven disks
 	$(NODE) test/demo/demo.ts
 
-.PHONY: bench
-bench: node_modules/.installed ## clones by onesnap against bare restores, side by side on the local cluster
+.PHONY: bench-clone
+bench-clone: node_modules/.installed ## 200 clones: onesnap, a snapshot per clone, bare restores, side by side on the local cluster
 	$(NODE) test/bench/clones.ts
 
 .PHONY: lint

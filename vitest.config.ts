@@ -36,6 +36,16 @@ export default defineConfig({
 			},
 			{
 				test: {
+					name: 'faults',
+					include: ['test/faults/**/*.test.ts'],
+					globalSetup: ['test/e2e/setup.ts'],
+					testTimeout: 400_000,
+					hookTimeout: 900_000,
+					maxConcurrency: 12,
+				},
+			},
+			{
+				test: {
 					name: 'topology',
 					include: ['test/topology/**/*.test.ts'],
 					globalSetup: ['test/topology/setup.ts'],

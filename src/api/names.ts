@@ -31,6 +31,8 @@ export const annotations = {
 	sharedSnapshot: 'onesnap.io/shared-snapshot',
 	/** Us -> people: which rule let the snapshot serve this request. On the DataVolume; of a snapshot source, on the claim. */
 	reuseRule: 'onesnap.io/reuse-rule',
+	/** Us -> us. On a VolumeCloneSource of a snapshot: a restore must ask for at least so much, whatever the snapshot says of its size. */
+	minimumSize: 'onesnap.io/minimum-size',
 	/** Us -> us, durable: ways that a clone tried in vain, as JSON with the DataVolume's UID. On the DataVolume. See datavolume/gave-up.ts. */
 	gaveUp: 'onesnap.io/gave-up',
 	/** User -> us. On a DataVolume: `quiet` waits until no Pod writes to the source, as CDI does. */
@@ -58,9 +60,14 @@ export const annotations = {
 	restoreDeadline: 'onesnap.io/restore-deadline-seconds',
 	/** scheduler -> provisioner, and us where a claim must bind with no consumer. */
 	selectedNode: 'volume.kubernetes.io/selected-node',
+	/** Volume binder -> provisioner, and us on a claim to be restored at once: whose business it is. Both names, as the binder writes them. */
+	storageProvisioner: 'volume.kubernetes.io/storage-provisioner',
+	betaStorageProvisioner: 'volume.beta.kubernetes.io/storage-provisioner',
 	defaultStorageClass: 'storageclass.kubernetes.io/is-default-class',
 	defaultVirtStorageClass: 'storageclass.kubevirt.io/is-default-virt-class',
 	/** external-snapshotter: secrets for DeleteSnapshot; copied to aliases, which nobody else would give them. */
+	/** Sidecar -> itself, while it does not know how its CreateSnapshot ended. */
+	snapshotBeingCreated: 'snapshot.storage.kubernetes.io/volumesnapshot-being-created',
 	/** snapshot-controller -> sidecar: the VolumeSnapshot is being deleted. Us, where there is none any more to be deleted. */
 	snapshotBeingDeleted: 'snapshot.storage.kubernetes.io/volumesnapshot-being-deleted',
 	deletionSecretName: 'snapshot.storage.kubernetes.io/deletion-secret-name',

@@ -6,9 +6,10 @@ import {annotations} from '../api/names.ts';
 import {parseSource} from '../api/source.ts';
 import type {KubeObject} from '../api/kubernetes.ts';
 import type {EventText} from '../kube/events.ts';
+import {noTrouble, observedClone} from '../../test/support/observed.ts';
 import {ManualClock} from '../process/manual-clock.ts';
 import type {DataVolumePlan} from './decide.ts';
-import type {Observed, ObservedClone} from './observe.ts';
+import type {Observed} from './observe.ts';
 import {renderClaim} from './render.ts';
 import {firstReportMs, nextReportMs, slowMs, StatusReports} from './report.ts';
 import type {Outcome} from './status.ts';
@@ -18,16 +19,7 @@ const cloning = dataVolume({
 	source: golden,
 	annotations: {[annotations.sharedSnapshot]: 'shared-1/uid', [annotations.reuseRule]: 'GroupCommit'},
 });
-const clone: ObservedClone = {
-	origin: {kind: 'PersistentVolumeClaim', namespace: 'images', name: 'golden'},
-	problem: undefined,
-	decision: {way: 'snapshot', declined: []},
-	serving: {state: 'none'},
-	snapshot: undefined,
-	minimumBytes: 0n,
-	equalSizeRestore: false,
-	restoreWindow: 8,
-};
+const clone = observedClone();
 
 let clock: ManualClock;
 /** As the server has it; a test decides when the cache shows it. */
@@ -75,6 +67,7 @@ function observed(given: Partial<Observed> = {}): Observed {
 		cloneSource: undefined,
 		orphanSources: [],
 		node: undefined,
+		...noTrouble,
 		...given,
 	};
 }
@@ -140,9 +133,8 @@ describe('of a clone', () => {
 		const inLine: DataVolumePlan = {
 			do: 'restoreClaim',
 			claim: claim(),
-			snapshotName: 's',
-			window: 8,
-			decision: {way: 'snapshot', declined: []},
+			pace: {start: 8, most: 32},
+			decision: {way: 'snapshot', route: 'restore', declined: []},
 		};
 		await lasts(10 * slowMs, inLine, {}, {paced: true});
 		expect(writes).toEqual(['CloneFromSnapshotSourceInProgress']);

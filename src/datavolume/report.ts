@@ -23,7 +23,7 @@ import {type Outcome, statusOf} from './status.ts';
 /** How long a phase in between lasts before it is written where nothing was written yet. */
 export const firstReportMs = 2000;
 /** The same for those that follow. */
-export const nextReportMs = 5000;
+export const nextReportMs = 10_000;
 /** A phase that lasts longer is told as an event. */
 export const slowMs = 30_000;
 

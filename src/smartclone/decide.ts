@@ -8,7 +8,7 @@
 import type {ReuseRule, SharedSnapshot} from '../api/sharedsnapshot.ts';
 import type {VolumeSnapshot, VolumeSnapshotContent} from '../api/snapshot.ts';
 import {type AliasPlan, tendAliases} from './aliases.ts';
-import {drain, type DrainPlan} from './drain.ts';
+import {drain, type DrainPlan, wantedStripes} from './drain.ts';
 import {makeSharedSnapshot, makeStripeSnapshot} from './objects.ts';
 import type {Observed, ObservedShared} from './observe.ts';
 import type {CloneRequest} from './requests.ts';
@@ -171,8 +171,11 @@ function protect(shared: ObservedShared): SharingPlan {
 	// Somebody changed it: with Delete, the end of this alias would be the end of the snapshot for everybody.
 	const dangerous = aliases.find(({madeContent}) => madeContent?.spec.deletionPolicy === 'Delete');
 	if (dangerous?.madeContent) return {do: 'protect', shared: object, content: dangerous.madeContent};
-	if (life === 'Draining' && openRequests(shared) === 0) return nothing;
-	const bare = stripes.find((stripe) => isCut(stripe) && !isProtected(object, stripe));
+	// What is being taken down is not protected again.
+	const wanted = life === 'Draining' ? wantedStripes(shared) : undefined;
+	const bare = stripes.find(
+		(stripe, index) => (wanted?.has(index) ?? true) && isCut(stripe) && !isProtected(object, stripe),
+	);
 	return bare?.content ? {do: 'protect', shared: object, content: bare.content} : nothing;
 }
 

@@ -33,6 +33,18 @@ export function eventOf(plan: SharingPlan): EventText | undefined {
 				reason: plan.reason,
 				message: `${retirement[plan.reason]}; it is deleted when no clone needs it`,
 			};
+		case 'protect':
+			if (plan.content.spec.source.volumeHandle === undefined)
+				return {
+					type: 'Warning',
+					reason: 'AliasProtected',
+					message: `Somebody gave VolumeSnapshotContent ${plan.content.metadata.name} policy Delete, which would delete the snapshot for all clones; it has Retain again`,
+				};
+			return {
+				type: 'Normal',
+				reason: 'SnapshotCut',
+				message: 'The storage has cut it; it is protected from deletion while clones need it',
+			};
 		case 'createAliases':
 			return {
 				type: 'Normal',
@@ -48,8 +60,8 @@ export function eventOf(plan: SharingPlan): EventText | undefined {
 		case 'open':
 		case 'cut':
 		case 'passBarrier':
-		case 'protect':
 		case 'unprotect':
+		case 'wakeSidecar':
 		case 'removeAliases':
 		case 'deleteSnapshot':
 		case 'deleteContent':

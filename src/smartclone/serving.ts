@@ -20,6 +20,8 @@ export type Serving =
 			readonly message: string;
 			/** The alias is being deleted, which waits for the claims that are restored from it; and none of them begins any more. */
 			readonly aliasLeaves?: boolean;
+			/** While the storage makes the snapshot: since when, and what it said last if that went wrong. */
+			readonly cut?: {readonly since: string | undefined; readonly error: string | undefined};
 	  }
 	| {
 			readonly state: 'ready';
@@ -57,10 +59,12 @@ export function servingOf(
 	if (state !== 'ready' && !isKept) {
 		// A snapshot that is going away and is not there yet will never be.
 		if (object.metadata.deletionTimestamp && !isCut(stripe)) return {state: 'none'};
+		const error = stripe.snapshot?.status?.error?.message ?? stripe.content?.status?.error?.message;
 		return {
 			state: 'pending',
 			sharedSnapshot,
 			message: `Waiting for the snapshot of ${namespace}/${name} (shared snapshot ${sharedSnapshot})`,
+			...(stripe.snapshot && {cut: {since: stripe.snapshot.metadata.creationTimestamp, error}}),
 		};
 	}
 	const restoreSize = parseQuantity(stripe.snapshot?.status?.restoreSize ?? '0') ?? 0n;

@@ -49,6 +49,10 @@ describe('WriterWatch', () => {
 		['a writer has ended, and its object is still there', () => memory.set(writer({phase: 'Succeeded'}))],
 		['the watch of Pods has a gap', () => memory.loseHistory(resources.pods)],
 		['the watch of volumes has a gap', () => memory.loseHistory(resources.persistentVolumes)],
+		[
+			'another claim still has its volume',
+			() => memory.set(claim({name: 'prime', uid: 'prime', volumeName: 'volume'})),
+		],
 		['another volume has its handle', () => memory.set(volume({name: 'twin', uid: 'twin'}))],
 		[
 			'another volume had its handle for a while',

@@ -11,7 +11,7 @@
  * did not make the cut has the baseline instead: a list of SharedSnapshots, made after its watches had begun, that does not
  * have the snapshot in it; then all that moved since the list was asked for counts.
  */
-import type {PersistentVolume, Pod} from '../api/kubernetes.ts';
+import type {PersistentVolume, PersistentVolumeClaim, Pod} from '../api/kubernetes.ts';
 import type {SharedSnapshot} from '../api/sharedsnapshot.ts';
 import type {Caches} from '../kube/caches.ts';
 import type {KubeApi} from '../kube/client.ts';
@@ -23,12 +23,18 @@ import {mayWrite, podsByClaim} from './writers.ts';
 /** More claims than are used at once; then all are forgotten, which only costs proofs. */
 const mostKeys = 20_000;
 
-const handleKey = (driver: string, volumeHandle: string) => `${driver} ${volumeHandle}`;
+export const handleKey = (driver: string, volumeHandle: string) => `${driver} ${volumeHandle}`;
 
 /** A second volume of one handle is a second way to write. */
-const volumesByHandle: Index<PersistentVolume> = {
+export const volumesByHandle: Index<PersistentVolume> = {
 	name: 'handle',
 	keys: ({spec: {csi}}) => (csi ? [handleKey(csi.driver, csi.volumeHandle)] : []),
+};
+
+/** A prime claim whose volume was moved away still mounts it, for as long as a Pod keeps it from being deleted. */
+const claimsByVolume: Index<PersistentVolumeClaim> = {
+	name: 'volumeName',
+	keys: ({spec: {volumeName}}) => (volumeName ? [volumeName] : []),
 };
 
 interface Baseline {
@@ -54,6 +60,7 @@ export class WriterWatch {
 		this.#caches = caches;
 		caches.addIndex(resources.pods, podsByClaim);
 		caches.addIndex(resources.persistentVolumes, volumesByHandle);
+		caches.addIndex(resources.persistentVolumeClaims, claimsByVolume);
 		caches.onChange(resources.pods, (change) => {
 			const before = change.type === 'update' ? writtenBy(change.old) : [];
 			for (const key of new Set([...before, ...writtenBy(change.object)])) this.#move(key);
@@ -110,8 +117,10 @@ export class WriterWatch {
 		const [claimKey, handle] = keysOf(shared);
 		const pods = this.#caches.store(resources.pods).byIndex(podsByClaim.name, claimKey);
 		if (pods.some((pod) => mayWrite(pod, shared.spec.source.name))) return undefined;
-		if (this.#caches.store(resources.persistentVolumes).byIndex(volumesByHandle.name, handle).length !== 1)
-			return undefined;
+		const [volume, ...twins] = this.#caches.store(resources.persistentVolumes).byIndex(volumesByHandle.name, handle);
+		if (!volume || twins.length > 0) return undefined;
+		const claims = this.#caches.store(resources.persistentVolumeClaims);
+		if (claims.byIndex(claimsByVolume.name, volume.metadata.name).length !== 1) return undefined;
 		return `${epochs}/${this.#movedAt(claimKey)}/${this.#movedAt(handle)}`;
 	}
 

@@ -160,13 +160,13 @@ export function read(dataVolume: Named, length: number): Promise<string> {
 	);
 }
 
-interface SeenEvent {
+export interface SeenEvent {
 	readonly type: string;
 	readonly reason: string;
 	readonly message: string;
 }
 
-async function eventsOf({metadata: {namespace, name}}: Named): Promise<SeenEvent[]> {
+export async function eventsOf({metadata: {namespace, name}}: Named): Promise<SeenEvent[]> {
 	const fieldSelector = `involvedObject.kind=DataVolume,involvedObject.name=${name}`;
 	const {items} = await api.list(resources.events, {namespace, fieldSelector});
 	return items.map(({type = '', reason = '', message = ''}) => ({type, reason, message}));

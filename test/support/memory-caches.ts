@@ -17,6 +17,7 @@ const kinds: readonly Resource<KubeObject>[] = [
 	resources.persistentVolumeClaims,
 	resources.persistentVolumes,
 	resources.pods,
+	resources.events,
 	resources.nodes,
 	resources.storageClasses,
 	resources.csiDrivers,

@@ -6,7 +6,7 @@ import {silentLogger} from '../../../src/process/log.ts';
 import type {Handlers, RpcNotes} from './chain.ts';
 import type {CsiResponse} from './client.ts';
 import {controllerService} from './controller.ts';
-import {FaultSwitches} from './fault-switches.ts';
+import {FaultSwitches, openFaults} from './fault-switches.ts';
 import {openPool, type Pool} from './pool.ts';
 
 /** Empty volumes need no reflink, so any folder serves here; snapshots and clones are in behaviour.e2e.ts. */
@@ -16,7 +16,7 @@ let handlers: Handlers;
 beforeEach(async () => {
 	folder = await mkdtemp(path.join(tmpdir(), 'onesnap-pool-'));
 	pool = await openPool(folder);
-	handlers = controllerService(pool, {snapshots: true}, new FaultSwitches(pool, undefined, silentLogger));
+	handlers = controllerService(pool, {snapshots: true}, new FaultSwitches(pool, openFaults(undefined, silentLogger)));
 });
 afterEach(() => rm(folder, {recursive: true}));
 
@@ -69,7 +69,11 @@ describe('CreateVolume', () => {
 	});
 
 	it('makes no clones where there are no snapshots', async () => {
-		handlers = controllerService(pool, {snapshots: false}, new FaultSwitches(pool, undefined, silentLogger));
+		handlers = controllerService(
+			pool,
+			{snapshots: false},
+			new FaultSwitches(pool, openFaults(undefined, silentLogger)),
+		);
 		const clone = {...blank, volume_content_source: {volume: {volume_id: 'v'}}};
 		await expect(call('CreateVolume', clone)).rejects.toMatchObject({code: 'INVALID_ARGUMENT'});
 	});

@@ -5,7 +5,8 @@ import {ensureDefinitions} from '../definitions.ts';
 import type {Handlers, Interceptor} from './chain.ts';
 import {controllerService} from './controller.ts';
 import {toCsiError} from './errors.ts';
-import {FaultSwitches} from './fault-switches.ts';
+import {faultInterceptor} from './fault-interceptor.ts';
+import {FaultSwitches, openFaults} from './fault-switches.ts';
 import {identityService} from './identity.ts';
 import {JournalWriter, journalInterceptor} from './journal-writer.ts';
 import {nodeService} from './node.ts';
@@ -39,19 +40,19 @@ export async function startDriver(options: DriverOptions, logger: Logger): Promi
 	const definitions = await loadDefinitions(csiProto);
 	const locks = new Locks();
 	const nodes = await openNodes(options, locks);
+	const pools = [...new Set(nodes.map(({pool}) => pool))];
+	const faults = openFaults(options.faults, logger);
 	const journal = new JournalWriter(options.journal);
-	// Where each node has a pool of its own, volumes are looked up in the first one's.
-	const faults = new FaultSwitches(nodes[0].pool, options.faults, logger);
 
 	// The order matters: what locks and faults refuse is in the journal too, and a call that is delayed holds no lock.
 	const interceptors = [
 		logInterceptor(logger),
 		journalInterceptor((record) => journal.append(record)),
-		faults.interceptor(),
+		faultInterceptor(pools, faults.file, faults.counts),
 		lockInterceptor(locks),
 	];
 	const [first] = nodes;
-	const controllerOf = ({pool}: ServedNode) => controllerService(pool, options, faults);
+	const controllerOf = ({pool}: ServedNode) => controllerService(pool, options, new FaultSwitches(pool, faults));
 	const controller = options.topologyKey
 		? topologyController(
 				options.topologyKey,

@@ -11,11 +11,11 @@ import type {Pool} from './pool.ts';
 type Named = CreateVolumeRequest & CreateSnapshotRequest & SnapshotRequest & VolumeRequest;
 
 /** Delays calls and lets them fail, before or after the work, as the switch file has it. */
-export function faultInterceptor(pool: Pool, file: FaultFile, counts: FaultCounts): Interceptor {
+export function faultInterceptor(pools: readonly Pool[], file: FaultFile, counts: FaultCounts): Interceptor {
 	return async (call, next) => {
 		const kind = kindOf(call);
 		// Asked once: what held when the call came holds to its end.
-		const faults = faultsOf(file.settings(), await subjectOf(pool, call.request));
+		const faults = faultsOf(file.settings(), await subjectOf(pools, call.request));
 		await meet('before', call, kind, faults, counts);
 		const response = await next();
 		await meet('after', call, kind, faults, counts);
@@ -50,9 +50,12 @@ function kindOf({rpc, request}: RpcCall): CallKind {
 }
 
 /** The volume a call is about, see faults.ts. */
-async function subjectOf(pool: Pool, request: Named): Promise<string | undefined> {
+async function subjectOf(pools: readonly Pool[], request: Named): Promise<string | undefined> {
 	const {volume_content_source: source} = request;
 	const snapshotId = source?.snapshot?.snapshot_id ?? request.snapshot_id;
-	if (snapshotId) return (await pool.snapshots.read(snapshotId))?.sourceVolumeId;
+	if (snapshotId) {
+		const found = await Promise.all(pools.map((pool) => pool.snapshots.read(snapshotId)));
+		return found.find((snapshot) => snapshot !== undefined)?.sourceVolumeId;
+	}
 	return source?.volume?.volume_id ?? request.source_volume_id ?? request.volume_id;
 }

@@ -1,15 +1,23 @@
 import {setTimeout as sleep} from 'node:timers/promises';
 import type {Logger} from '../../../src/process/log.ts';
-import type {Interceptor, RpcNotes} from './chain.ts';
+import type {RpcNotes} from './chain.ts';
 import {CsiError} from './errors.ts';
 import {FaultCounts} from './fault-counts.ts';
 import {FaultFile} from './fault-file.ts';
-import {faultInterceptor, noteFault} from './fault-interceptor.ts';
+import {noteFault} from './fault-interceptor.ts';
 import {type FaultSet, faultsOf} from './faults.ts';
 import {Locks} from './locks.ts';
 import type {Pool, SnapshotRecord} from './pool.ts';
 
-/** What the fault switches change about volumes and snapshots, asked by whoever makes, shows or deletes them. */
+/** The switch file with its counts: one of a driver, however many pools it has. */
+export type FaultState = {readonly file: FaultFile; readonly counts: FaultCounts};
+
+export function openFaults(file: string | undefined, logger: Logger): FaultState {
+	const counts = new FaultCounts(file && `${file}.counts`);
+	return {counts, file: new FaultFile(file, logger, (settings) => counts.keepOnly(settings))};
+}
+
+/** What the fault switches change about the volumes and snapshots of a pool, asked by whoever makes, shows or deletes them. */
 export class FaultSwitches {
 	readonly #pool: Pool;
 	readonly #file: FaultFile;
@@ -18,14 +26,10 @@ export class FaultSwitches {
 	/** How many cuts of each volume are at work. */
 	readonly #cuts = new Map<string, number>();
 
-	constructor(pool: Pool, file: string | undefined, logger: Logger) {
+	constructor(pool: Pool, {file, counts}: FaultState) {
 		this.#pool = pool;
-		this.#counts = new FaultCounts(file && `${file}.counts`);
-		this.#file = new FaultFile(file, logger, (settings) => this.#counts.keepOnly(settings));
-	}
-
-	interceptor(): Interceptor {
-		return faultInterceptor(this.#pool, this.#file, this.#counts);
+		this.#counts = counts;
+		this.#file = file;
 	}
 
 	canListSnapshots(): boolean {

@@ -62,8 +62,8 @@ export function parseOptions(args: readonly string[]): DriverOptions {
 		otherNodes: values['other-node'].map(parseNode),
 		snapshots: !values['no-snapshots'],
 		...(values['kubelet-dir'] && {kubeletDir: values['kubelet-dir']}),
-		...(values.faults && {faults: values.faults}),
 		...(values['topology-key'] && {topologyKey: values['topology-key']}),
+		...(values.faults && {faults: values.faults}),
 		...(values['csi-proto'] && {csiProto: values['csi-proto']}),
 		...(values['registration-proto'] && {registrationProto: values['registration-proto']}),
 	};

@@ -3,8 +3,10 @@ import {readFile, writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {ensureDefinitions} from '../definitions.ts';
+import {discard} from './behaviour-world.ts';
 import {type CsiClient, connect} from './client.ts';
 import {startDriverProcess} from './driver-process.ts';
+import type {FaultSettings} from './faults.ts';
 import {liveObjects, readJournal} from './journal.ts';
 import {loopsUnder} from './loop.ts';
 import {makeScratchPool, type ScratchPool} from './scratch-pool.ts';
@@ -16,6 +18,7 @@ type World = {
 	readonly node2: TestNode;
 	readonly clients: {readonly node1: CsiClient; readonly node2: CsiClient};
 	readonly scratch: ScratchPool;
+	readonly setFaults: (faults: FaultSettings) => Promise<void>;
 	/** A killed driver, started again. */
 	readonly crash: () => Promise<void>;
 };
@@ -73,6 +76,19 @@ const behaviours: Readonly<Record<string, Behaviour>> = {
 			await discard(node2, ['golden', 'clone'], ['snapshot']);
 		},
 	},
+	'node-local: a fault switch of a volume holds on whichever node it is': {
+		options: local,
+		check: async ({node2, setFaults}) => {
+			await node2.createVolume('golden', {...small, requirements: {requisite: onNode('node2')}});
+			await node2.createSnapshot('snapshot', 'golden');
+			const failure = {method: 'CreateVolume', code: 'INTERNAL', times: 1, message: 'on fire'} as const;
+			await setFaults({volumes: {golden: {fail: [failure], maxSnapshots: 1}}});
+			await assert.rejects(node2.createVolume('clone', {...small, fromSnapshot: 'snapshot'}), /INTERNAL: on fire/);
+			await node2.createVolume('clone', {...small, fromSnapshot: 'snapshot'});
+			await assert.rejects(node2.createSnapshot('another', 'golden'), /RESOURCE_EXHAUSTED/);
+			await discard(node2, ['golden', 'clone'], ['snapshot']);
+		},
+	},
 	'shared: two nodes that stage a volume at the same time see one file system on one device': {
 		options: [],
 		check: async ({node1, node2, scratch}) => {
@@ -103,15 +119,6 @@ async function repeatedly<T>(work: () => Promise<T>): Promise<T> {
 			await sleep(50);
 		}
 	}
-}
-
-async function discard(node: TestNode, volumes: readonly string[], snapshots: readonly string[]): Promise<void> {
-	for (const volume of volumes) {
-		await node.unpublish(volume);
-		await node.unstage(volume);
-		await node.deleteVolume(volume);
-	}
-	for (const snapshot of snapshots) await node.deleteSnapshot(snapshot);
 }
 
 export type TopologyResult = {readonly passed: number; readonly failed: number; readonly output: string};
@@ -145,8 +152,9 @@ async function inNewWorld(behaviour: Behaviour): Promise<void> {
 
 async function withDriver(scratch: ScratchPool, {options, check}: Behaviour): Promise<void> {
 	const secondSocket = path.join(scratch.folder, 'node2.sock');
-	const start = () =>
-		startDriverProcess(scratch, [...options, '--other-node', `node2,unix://${secondSocket}`], [secondSocket]);
+	const faultFile = path.join(scratch.folder, 'faults.json');
+	const allOptions = [...options, '--other-node', `node2,unix://${secondSocket}`, '--faults', faultFile];
+	const start = () => startDriverProcess(scratch, allOptions, [secondSocket]);
 	let driver = await start();
 	const {csiProto} = await ensureDefinitions();
 	const clients = {node1: await connect(driver.csiSocket, csiProto), node2: await connect(secondSocket, csiProto)};
@@ -161,6 +169,7 @@ async function withDriver(scratch: ScratchPool, {options, check}: Behaviour): Pr
 			node2: new TestNode(second, path.join(scratch.folder, 'node2')),
 			clients,
 			scratch,
+			setFaults: (faults) => writeFile(faultFile, JSON.stringify(faults)),
 			crash: async () => {
 				await driver.kill();
 				driver = await start();

@@ -6,16 +6,16 @@ import {silentLogger} from '../../../src/process/log.ts';
 import type {Handlers} from './chain.ts';
 import type {CsiResponse} from './client.ts';
 import {controllerService} from './controller.ts';
-import {FaultSwitches} from './fault-switches.ts';
+import {FaultSwitches, openFaults} from './fault-switches.ts';
 import {openPool, type Pool} from './pool.ts';
 import {topologyController} from './topology.ts';
 
 /** Contents are in topology.e2e.ts; where things go needs no reflink, so any folder serves here. */
 const key = 'example.test/node';
+const faults = openFaults(undefined, silentLogger);
 let folder: string;
 let pools: Readonly<Record<'node1' | 'node2', Pool>>;
 let handlers: Handlers;
-const noFaults = (pool: Pool) => new FaultSwitches(pool, undefined, silentLogger);
 beforeEach(async () => {
 	folder = await mkdtemp(path.join(tmpdir(), 'onesnap-pools-'));
 	const open = (nodeId: string) => openPool(path.join(folder, nodeId));
@@ -23,7 +23,7 @@ beforeEach(async () => {
 	const locals = Object.entries(pools).map(([nodeId, pool]) => ({
 		nodeId,
 		pool,
-		handlers: controllerService(pool, {snapshots: true}, noFaults(pool)),
+		handlers: controllerService(pool, {snapshots: true}, new FaultSwitches(pool, faults)),
 	}));
 	handlers = topologyController(key, locals);
 });
@@ -176,7 +176,7 @@ it('has no snapshots where the pools have none', () => {
 	const locals = Object.entries(pools).map(([nodeId, pool]) => ({
 		nodeId,
 		pool,
-		handlers: controllerService(pool, {snapshots: false}, noFaults(pool)),
+		handlers: controllerService(pool, {snapshots: false}, new FaultSwitches(pool, faults)),
 	}));
 	expect(Object.keys(topologyController(key, locals))).not.toContain('CreateSnapshot');
 });

@@ -8,7 +8,7 @@ import {annotations} from '../../../src/api/names.ts';
 import {clonePolicies} from '../../../src/datavolume/authorization.ts';
 import {decide as decideDataVolume} from '../../../src/datavolume/decide.ts';
 import {execute as executeDataVolume} from '../../../src/datavolume/execute.ts';
-import {cloneSourcesByDataVolume, observe as observeDataVolume} from '../../../src/datavolume/observe.ts';
+import {addIndexes, observe as observeDataVolume} from '../../../src/datavolume/observe.ts';
 import {makeCloneRequests} from '../../../src/datavolume/requests.ts';
 import {NoAnswerError} from '../../../src/kube/errors.ts';
 import {ApiError} from '../../../src/kube/errors.ts';
@@ -105,7 +105,7 @@ export class SharingModel {
 		caches.addIndex(resources.volumeSnapshots, snapshotByShared);
 		caches.addIndex(resources.volumeSnapshotContents, contentByShared);
 		caches.addIndex(resources.persistentVolumeClaims, claimsBySnapshot);
-		caches.addIndex(resources.volumeCloneSources, cloneSourcesByDataVolume);
+		addIndexes(caches);
 		this.#requests = makeCloneRequests(server.api, caches);
 		this.#install();
 		this.#createSource();
