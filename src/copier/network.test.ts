@@ -375,7 +375,7 @@ test('a receiver that asks for nothing sensible is left, and the sender goes on'
 	const closed = async (first: Buffer) => {
 		const socket = await open();
 		socket.write(first);
-		await expect(new FrameReader(socket).next()).rejects.toThrow();
+		await expect(new FrameReader(socket).next()).rejects.toThrow(/ended|ECONNRESET|hang up/);
 		socket.destroy();
 	};
 	await closed(Buffer.from([255, 255, 255, 255]));
