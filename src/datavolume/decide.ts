@@ -413,10 +413,9 @@ function tendCut(observed: Observed, {dataVolume, clone, decision}: Start): Data
 			message: `The snapshot was not cut: ${failure.message}`,
 		});
 	}
-	const deadlineMs =
-		(policy.cutDeadlineSeconds ?? observed.deadlines.cutMs / 1000) *
-		1000 *
-		(failure?.kind === 'busy' ? busyPatience : 1);
+	// What has not begun waits for other cuts, or for snapshots to go of which the storage takes no more.
+	const patience = failure?.kind === 'busy' || !cut.isBegun ? busyPatience : 1;
+	const deadlineMs = (policy.cutDeadlineSeconds ?? observed.deadlines.cutMs / 1000) * 1000 * patience;
 	const forMs = observed.nowMs - Date.parse(cut.since ?? '');
 	const said = failure ? `. The storage says (${failure.code}): ${failure.message}` : '';
 	if (forMs > deadlineMs) {

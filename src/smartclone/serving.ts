@@ -20,8 +20,12 @@ export type Serving =
 			readonly message: string;
 			/** The alias is being deleted, which waits for the claims that are restored from it; and none of them begins any more. */
 			readonly aliasLeaves?: boolean;
-			/** While the storage makes the snapshot: since when, and what it said last if that went wrong. */
-			readonly cut?: {readonly since: string | undefined; readonly error: string | undefined};
+			/** Until it is cut: since when that is waited for, whether the storage was asked, and what it said if that went wrong. */
+			readonly cut?: {
+				readonly since: string | undefined;
+				readonly isBegun: boolean;
+				readonly error: string | undefined;
+			};
 	  }
 	| {
 			readonly state: 'ready';
@@ -64,7 +68,11 @@ export function servingOf(
 			state: 'pending',
 			sharedSnapshot,
 			message: `Waiting for the snapshot of ${namespace}/${name} (shared snapshot ${sharedSnapshot})`,
-			...(stripe.snapshot && {cut: {since: stripe.snapshot.metadata.creationTimestamp, error}}),
+			cut: {
+				since: (stripe.snapshot ?? object).metadata.creationTimestamp,
+				isBegun: stripe.snapshot !== undefined,
+				error,
+			},
 		};
 	}
 	const restoreSize = parseQuantity(stripe.snapshot?.status?.restoreSize ?? '0') ?? 0n;
