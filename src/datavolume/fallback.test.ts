@@ -414,6 +414,22 @@ describe('a source in use', () => {
 		expect(planOf({}, quiet).do).not.toBe('wait');
 	});
 
+	test('that was seen too late is told when the clone is made, if it was there before the cut', () => {
+		const cutAfter = '2026-01-01T00:00:10Z';
+		const of = (created: string) => [pod({name: 'vm', namespace: 'images', mounts: [{claim: 'golden'}], created})];
+		const late = {serving: {...ready, cutAfter}};
+		expect(crashConsistent(planOf({}, {...late, writers: of('2026-01-01T00:00:09Z')}))).toHaveLength(1);
+		expect(crashConsistent(planOf({}, {...late, writers: of('2026-01-01T00:00:11Z')}))).toEqual([]);
+	});
+
+	test('is asked of the server itself where quiet is asked for', () => {
+		const claimed = {quiet: {namespace: 'images', name: 'golden'}};
+		const quiet = {wantsQuiet: true, serving: {state: 'none'}} as const;
+		expect(planOf({}, quiet)).toMatchObject({do: 'askForSnapshot', ...claimed});
+		expect(planOf({}, {...quiet, decision: by('csiClone')})).toMatchObject({do: 'restoreClaim', ...claimed});
+		expect(planOf({}, {serving: {state: 'none'}})).toMatchObject({quiet: undefined});
+	});
+
 	test('after the cut is of no interest any more', () => {
 		expect(planOf({}, {wantsQuiet: true, writers})).toMatchObject({do: 'restoreClaim'});
 	});

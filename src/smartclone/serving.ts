@@ -34,6 +34,8 @@ export type Serving =
 			readonly snapshotName: string;
 			/** What a restore must ask for at least: the snapshot's size or the volume's, whichever is larger. */
 			readonly minimumBytes: bigint;
+			/** When the VolumeSnapshot was made: the cut was later. */
+			readonly cutAfter?: string | undefined;
 	  };
 
 /**
@@ -78,7 +80,9 @@ export function servingOf(
 	const restoreSize = parseQuantity(stripe.snapshot?.status?.restoreSize ?? '0') ?? 0n;
 	const capacity = parseQuantity(object.spec.content.capacity) ?? 0n;
 	const snapshotName = stripeName(object.metadata.uid ?? '', number);
-	const ready: Serving = {state: 'ready', sharedSnapshot, snapshotName, minimumBytes: largest(restoreSize, capacity)};
+	const cutAfter = stripe.snapshot?.metadata.creationTimestamp;
+	const minimumBytes = largest(restoreSize, capacity);
+	const ready: Serving = {state: 'ready', sharedSnapshot, snapshotName, minimumBytes, cutAfter};
 	if (isHere) return ready;
 	const alias = observeAlias(caches, object, {namespace: request.restoresIn, stripe: number});
 	const usable =
