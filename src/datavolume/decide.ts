@@ -240,16 +240,20 @@ function tendPopulated(
 	const {clone, cloneSource, making, happened} = observed;
 	const waiting = wait('Population', population.message);
 	if (!clone) return sourceObject(observed, dataVolume) ?? waiting;
-	const {gaveUp, serving, origin, decision} = clone;
+	const {gaveUp, serving, origin, decision, problem} = clone;
 	const ofShared = origin.kind === 'PersistentVolumeClaim' && cloneSource?.spec.source.kind === 'VolumeSnapshot';
 	if (ofShared && (isGivenUp(gaveUp, 'snapshot') || isGivenUp(gaveUp, 'copy'))) return {do: 'abandonClaim', claim};
-	if (ofShared && serving?.state === 'none' && population.stage === 'waiting') return {do: 'abandonClaim', claim};
+	const reads = making?.claim.spec.dataSource?.kind === 'VolumeSnapshot';
+	const needsOne = ofShared || (!cloneSource && decision !== undefined && needsShared(decision));
+	// Nothing was read yet of what is gone: made anew. What was restored already is its own.
+	const hasBegun = population.stage !== 'waiting' && !reads;
+	if (needsOne && serving?.state === 'none' && !hasBegun) return {do: 'abandonClaim', claim};
 	const missing = sourceObject(observed, dataVolume);
+	if (missing && problem) return wait(problem.reason, problem.message);
 	if (missing) return missing;
 	if (happened && claim.metadata.annotations?.[annotations.cloneType] === undefined)
 		return {do: 'recordWay', on: claim, way: happened};
 	const way: CloneWay = decision?.route === 'restoreOrCopy' ? 'snapshot' : 'copy';
-	const reads = making?.claim.spec.dataSource?.kind === 'VolumeSnapshot';
 	// Without a word of the storage, a restore of the populate layer may be waiting for a node.
 	const judged =
 		making?.failure && judge(observed, dataVolume, clone, {making, way: ofShared && reads ? way : undefined});

@@ -318,6 +318,23 @@ describe('a copy', () => {
 		expect(planOf(copying('running'), clone)).toMatchObject({do: 'wait', reason: 'Population'});
 	});
 
+	test('whose snapshot is lost while it is restored to be read begins anew', () => {
+		const copySource = claim({name: 'tmp', phase: 'Pending', dataSource: restored.spec.dataSource});
+		const clone = {decision: by('copySnapshot'), serving: {state: 'none'}} as const;
+		const restoring = {...copying('scheduled'), making: {claim: copySource, failure: undefined, forMs: 0}};
+		expect(planOf(restoring, clone)).toEqual({do: 'abandonClaim', claim: populated});
+	});
+
+	test('whose source is gone with what it was read from says so', () => {
+		const problem = {reason: 'CloneWithoutSource', message: 'gone'} as const;
+		const clone = {decision: undefined, problem, serving: {state: 'none'}} as const;
+		const orphan = {...copying('waiting'), cloneSource: undefined};
+		const plan = planOf(orphan, clone);
+		expect(plan).toEqual({do: 'wait', ...problem});
+		const status = statusOf(world({...orphan, clone: observedClone(clone)}), plan, {});
+		expect(status?.conditions).toContainEqual(expect.objectContaining({type: 'Bound', reason: 'CloneWithoutSource'}));
+	});
+
 	test('that cannot be restored to be read goes on from the claim itself', () => {
 		const copySource = claim({name: 'tmp', phase: 'Pending', dataSource: restored.spec.dataSource});
 		const failing = {...copying(), ...making(copySource, 'InvalidArgument'), claim: populated};
