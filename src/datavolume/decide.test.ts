@@ -131,7 +131,12 @@ describe('decide: a smart clone', () => {
 		planOf({dataVolume: cloning, clone: clone(given), ...rest});
 
 	test('asks for a snapshot, waits for it, is restored from it', () => {
-		const asked = {do: 'askForSnapshot', request: {...request(), source: golden.pvc}, writer: undefined};
+		const asked = {
+			do: 'askForSnapshot',
+			request: {...request(), source: golden.pvc},
+			writer: undefined,
+			quiet: undefined,
+		};
 		expect(of({})).toEqual(asked);
 		const pending = {serving: {state: 'pending', sharedSnapshot: 's', message: 'being cut'}} as const;
 		expect(of(pending)).toEqual({do: 'wait', reason: 'SnapshotNotReady', message: 'being cut'});

@@ -63,6 +63,8 @@ export type DataVolumePlan =
 			readonly request: CloneRequest;
 			/** A Pod that writes to the source while it is asked for. */
 			readonly writer: string | undefined;
+			/** Nobody may write to this claim: asked of the server itself, because Pods are watched apart. */
+			readonly quiet?: {readonly namespace: string; readonly name: string} | undefined;
 	  }
 	| {readonly do: 'createImportSource'; readonly source: VolumeImportSource}
 	| {readonly do: 'createCloneSource'; readonly source: VolumeCloneSource}
@@ -74,6 +76,7 @@ export type DataVolumePlan =
 			readonly pace: PaceLimits;
 			readonly decision: CloneDecision;
 			readonly writer?: string | undefined;
+			readonly quiet?: {readonly namespace: string; readonly name: string} | undefined;
 	  }
 	/** Remembers what was tried in vain, before anything is done about it. */
 	| {
@@ -237,16 +240,20 @@ function tendPopulated(
 	const {clone, cloneSource, making, happened} = observed;
 	const waiting = wait('Population', population.message);
 	if (!clone) return sourceObject(observed, dataVolume) ?? waiting;
-	const {gaveUp, serving, origin, decision} = clone;
+	const {gaveUp, serving, origin, decision, problem} = clone;
 	const ofShared = origin.kind === 'PersistentVolumeClaim' && cloneSource?.spec.source.kind === 'VolumeSnapshot';
 	if (ofShared && (isGivenUp(gaveUp, 'snapshot') || isGivenUp(gaveUp, 'copy'))) return {do: 'abandonClaim', claim};
-	if (ofShared && serving?.state === 'none' && population.stage === 'waiting') return {do: 'abandonClaim', claim};
+	const reads = making?.claim.spec.dataSource?.kind === 'VolumeSnapshot';
+	const needsOne = ofShared || (!cloneSource && decision !== undefined && needsShared(decision));
+	// Nothing was read yet of what is gone: made anew. What was restored already is its own.
+	const hasBegun = population.stage !== 'waiting' && !reads;
+	if (needsOne && serving?.state === 'none' && !hasBegun) return {do: 'abandonClaim', claim};
 	const missing = sourceObject(observed, dataVolume);
+	if (missing && problem) return wait(problem.reason, problem.message);
 	if (missing) return missing;
 	if (happened && claim.metadata.annotations?.[annotations.cloneType] === undefined)
 		return {do: 'recordWay', on: claim, way: happened};
 	const way: CloneWay = decision?.route === 'restoreOrCopy' ? 'snapshot' : 'copy';
-	const reads = making?.claim.spec.dataSource?.kind === 'VolumeSnapshot';
 	// Without a word of the storage, a restore of the populate layer may be waiting for a node.
 	const judged =
 		making?.failure && judge(observed, dataVolume, clone, {making, way: ofShared && reads ? way : undefined});
@@ -343,6 +350,16 @@ function writerOf({writers: [writer]}: ObservedClone): string | undefined {
 	return writer && `${writer.metadata.namespace}/${writer.metadata.name}`;
 }
 
+/** One that was there before the cut, although Pods were shown too late for it to be seen when the clone was asked for. */
+function writerAtCut(clone: ObservedClone): string | undefined {
+	const cutAfter = clone.serving?.state === 'ready' ? clone.serving.cutAfter : undefined;
+	const before = (at: string | undefined) => at !== undefined && cutAfter !== undefined && at <= cutAfter;
+	return writerOf({...clone, writers: clone.writers.filter(({metadata}) => before(metadata.creationTimestamp))});
+}
+
+const quietOf = ({wantsQuiet, origin: {namespace, name}}: ObservedClone) =>
+	wantsQuiet ? {namespace, name} : undefined;
+
 /** Who makes it, where nothing is to be waited for. */
 function provisionerOf({storageClass: {volumeBindingMode, provisioner}}: Rendered) {
 	return volumeBindingMode === 'WaitForFirstConsumer' ? {} : {provisioner};
@@ -359,7 +376,7 @@ function restore({dataVolume, clone, rendered, decision}: Start, name: string, r
 	const request = restoreRequest(clone, rendered, clone.policy.equalSizeRestore);
 	const from = {kind: 'VolumeSnapshot', name, request, rule, ...provisionerOf(rendered)} as const;
 	const claim = makeRestoredClaim(dataVolume, rendered.spec, from);
-	return {do: 'restoreClaim', claim, pace: paceOf(clone), decision};
+	return {do: 'restoreClaim', claim, pace: paceOf(clone), decision, writer: writerAtCut(clone)};
 }
 
 function cloneByDriver({dataVolume, clone, rendered, decision}: Start): DataVolumePlan {
@@ -370,7 +387,7 @@ function cloneByDriver({dataVolume, clone, rendered, decision}: Start): DataVolu
 	const from = {kind: 'PersistentVolumeClaim', ...given} as const;
 	const claim = makeRestoredClaim(dataVolume, rendered.spec, from);
 	// The driver copies the claim as it is after this claim was made: fresh by itself.
-	return {do: 'restoreClaim', claim, pace: paceOf(clone), decision, writer: writerOf(clone)};
+	return {do: 'restoreClaim', claim, pace: paceOf(clone), decision, writer: writerOf(clone), quiet: quietOf(clone)};
 }
 
 function populate(observed: Observed, {dataVolume, clone, rendered, decision}: Start): DataVolumePlan {
@@ -413,10 +430,9 @@ function tendCut(observed: Observed, {dataVolume, clone, decision}: Start): Data
 			message: `The snapshot was not cut: ${failure.message}`,
 		});
 	}
-	const deadlineMs =
-		(policy.cutDeadlineSeconds ?? observed.deadlines.cutMs / 1000) *
-		1000 *
-		(failure?.kind === 'busy' ? busyPatience : 1);
+	// What has not begun waits for other cuts, or for snapshots to go of which the storage takes no more.
+	const patience = failure?.kind === 'busy' || !cut.isBegun ? busyPatience : 1;
+	const deadlineMs = (policy.cutDeadlineSeconds ?? observed.deadlines.cutMs / 1000) * 1000 * patience;
 	const forMs = observed.nowMs - Date.parse(cut.since ?? '');
 	const said = failure ? `. The storage says (${failure.code}): ${failure.message}` : '';
 	if (forMs > deadlineMs) {
@@ -432,7 +448,7 @@ function startShared(observed: Observed, given: Start): DataVolumePlan {
 	if (!request || !clone.serving) return nothing;
 	switch (clone.serving.state) {
 		case 'none':
-			return notQuiet(clone) ?? {do: 'askForSnapshot', request, writer: writerOf(clone)};
+			return notQuiet(clone) ?? {do: 'askForSnapshot', request, writer: writerOf(clone), quiet: quietOf(clone)};
 		case 'pending':
 			return tendCut(observed, given);
 		case 'ready':

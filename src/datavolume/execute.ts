@@ -11,6 +11,7 @@ import type {Resource} from '../kube/resources.ts';
 import type {SmartClone} from '../smartclone/controller.ts';
 import type {WaitingRequests} from '../smartclone/requests.ts';
 import type {RestoreWindow, Wake} from '../smartclone/restore-window.ts';
+import {isWriter} from '../smartclone/writers.ts';
 import type {DataVolumePlan} from './decide.ts';
 import {formatGaveUp} from './gave-up.ts';
 import {clonesDeclinedTotal, clonesTotal} from './metrics.ts';
@@ -42,6 +43,16 @@ async function createClaim({api, signal}: ExecuteContext, plan: ClaimPlan): Prom
 		if (error instanceof ApiError && (error.code === 422 || error.code === 403)) return {invalid: error.statusMessage};
 		throw error;
 	}
+}
+
+/** Read live: a Pod that was there before the clone may not be in the cache yet. */
+async function isWrittenTo(
+	{api, signal}: ExecuteContext,
+	claim: {readonly namespace: string; readonly name: string} | undefined,
+): Promise<boolean> {
+	if (!claim) return false;
+	const {items} = await api.list(resources.pods, {namespace: claim.namespace, signal});
+	return items.some((pod) => isWriter(pod, claim.name));
 }
 
 /** One that was bound meanwhile is complete, and stays: the version that was read is a condition. */
@@ -91,7 +102,8 @@ export async function execute(context: ExecuteContext, plan: DataVolumePlan): Pr
 		case 'wait':
 			return {};
 		case 'askForSnapshot':
-			waiting.ask(plan.request);
+			// The cache will show who writes: the next round says it.
+			if (!(await isWrittenTo(context, plan.quiet))) waiting.ask(plan.request);
 			return {};
 		case 'createImportSource':
 			await createOnce(api, resources.volumeImportSources, plan.source, signal);
@@ -102,6 +114,7 @@ export async function execute(context: ExecuteContext, plan: DataVolumePlan): Pr
 		case 'createClaim':
 			return createClaim(context, plan);
 		case 'restoreClaim': {
+			if (await isWrittenTo(context, plan.quiet)) return {};
 			if (!window.take(paceKeyOf(plan.claim) ?? '', uid, plan.pace, wake)) return {paced: true};
 			const outcome = await createClaim(context, plan);
 			if (outcome.quota || outcome.invalid) window.forget(uid);

@@ -218,7 +218,10 @@ describe('a clone by the driver', () => {
 
 describe('a cut', () => {
 	const cutting = (error: string | undefined, since = '2026-01-01T00:00:00Z') => ({
-		serving: {...pending, cut: {since, error: error && `rpc error: code = ${error} desc = words of the driver`}},
+		serving: {
+			...pending,
+			cut: {since, isBegun: true, error: error && `rpc error: code = ${error} desc = words of the driver`},
+		},
 	});
 
 	test.each(['InvalidArgument', 'OutOfRange', 'Unimplemented', 'FailedPrecondition', 'NotFound'])(
@@ -250,7 +253,13 @@ describe('a cut', () => {
 		expect(planOf(after(9 * hour), {...cutting(undefined), policy})).toMatchObject({do: 'wait'});
 	});
 
-	test('that has not begun has no deadline: other cuts come first', () => {
+	test('that has not begun waits much longer, because other cuts come first', () => {
+		const serving = {...pending, cut: {since: '2026-01-01T00:00:00Z', isBegun: false, error: undefined}};
+		expect(planOf(after(7 * hour), {serving})).toMatchObject({do: 'wait', reason: 'SnapshotNotReady'});
+		expect(planOf(after(9 * hour), {serving})).toMatchObject(given('snapshot', 'CutDeadline'));
+	});
+
+	test('that is made available in another namespace has no deadline: a quota there is for people to raise', () => {
 		expect(planOf(after(99 * hour), {serving: pending})).toMatchObject({do: 'wait', reason: 'SnapshotNotReady'});
 	});
 });
@@ -307,6 +316,23 @@ describe('a copy', () => {
 		const clone = {decision: by('copySnapshot'), serving: {state: 'none'}} as const;
 		expect(planOf(copying('waiting'), clone)).toEqual({do: 'abandonClaim', claim: populated});
 		expect(planOf(copying('running'), clone)).toMatchObject({do: 'wait', reason: 'Population'});
+	});
+
+	test('whose snapshot is lost while it is restored to be read begins anew', () => {
+		const copySource = claim({name: 'tmp', phase: 'Pending', dataSource: restored.spec.dataSource});
+		const clone = {decision: by('copySnapshot'), serving: {state: 'none'}} as const;
+		const restoring = {...copying('scheduled'), making: {claim: copySource, failure: undefined, forMs: 0}};
+		expect(planOf(restoring, clone)).toEqual({do: 'abandonClaim', claim: populated});
+	});
+
+	test('whose source is gone with what it was read from says so', () => {
+		const problem = {reason: 'CloneWithoutSource', message: 'gone'} as const;
+		const clone = {decision: undefined, problem, serving: {state: 'none'}} as const;
+		const orphan = {...copying('waiting'), cloneSource: undefined};
+		const plan = planOf(orphan, clone);
+		expect(plan).toEqual({do: 'wait', ...problem});
+		const status = statusOf(world({...orphan, clone: observedClone(clone)}), plan, {});
+		expect(status?.conditions).toContainEqual(expect.objectContaining({type: 'Bound', reason: 'CloneWithoutSource'}));
 	});
 
 	test('that cannot be restored to be read goes on from the claim itself', () => {
@@ -403,6 +429,22 @@ describe('a source in use', () => {
 			message: 'pod images/vm using PersistentVolumeClaim golden',
 		});
 		expect(planOf({}, quiet).do).not.toBe('wait');
+	});
+
+	test('that was seen too late is told when the clone is made, if it was there before the cut', () => {
+		const cutAfter = '2026-01-01T00:00:10Z';
+		const of = (created: string) => [pod({name: 'vm', namespace: 'images', mounts: [{claim: 'golden'}], created})];
+		const late = {serving: {...ready, cutAfter}};
+		expect(crashConsistent(planOf({}, {...late, writers: of('2026-01-01T00:00:09Z')}))).toHaveLength(1);
+		expect(crashConsistent(planOf({}, {...late, writers: of('2026-01-01T00:00:11Z')}))).toEqual([]);
+	});
+
+	test('is asked of the server itself where quiet is asked for', () => {
+		const claimed = {quiet: {namespace: 'images', name: 'golden'}};
+		const quiet = {wantsQuiet: true, serving: {state: 'none'}} as const;
+		expect(planOf({}, quiet)).toMatchObject({do: 'askForSnapshot', ...claimed});
+		expect(planOf({}, {...quiet, decision: by('csiClone')})).toMatchObject({do: 'restoreClaim', ...claimed});
+		expect(planOf({}, {serving: {state: 'none'}})).toMatchObject({quiet: undefined});
 	});
 
 	test('after the cut is of no interest any more', () => {

@@ -115,6 +115,10 @@ const toldOfClaims: ReadonlySet<WaitReason> = new Set([
 	'ClaimTerminating',
 	'StorageBusy',
 	'ProvisioningFailed',
+	'CloneWithoutSource',
+	'CloneSourceNotReady',
+	'CloneNotAuthorized',
+	'CloneValidationFailed',
 ]);
 
 function boundCondition(observed: Observed, plan: DataVolumePlan, outcome: Outcome): ConditionNews {

@@ -83,6 +83,7 @@ interface World {
 	readonly shared?: readonly ObservedShared[];
 	readonly waiting?: Observed['waiting'];
 	readonly snapshotClassName?: string | undefined;
+	readonly snapshotClasses?: Observed['snapshotClasses'];
 	readonly barrier?: Observed['barrier'];
 	readonly policy?: Observed['policy'];
 	readonly cutPauseMs?: number;
@@ -96,6 +97,7 @@ function world(given: World): Observed {
 		claim: claim(),
 		content: contentKey(),
 		snapshotClassName: 'snapshots',
+		snapshotClasses: new Set(['snapshots']),
 		policy: defaultPolicy,
 		idleLimitMs: 1000,
 		shared: [],
@@ -228,6 +230,11 @@ describe('decide: retirement', () => {
 		['ContentChanged', 'the source grew', {content: contentKey({capacity: '2Gi'}), shared: [current([open()])]}],
 		['SnapshotLost', 'a stripe was deleted', {shared: [observed({}, {requests: [open()], stripes: [lost]})]}],
 		['NothingAssigned', 'an open one has nobody', {shared: [openOne()]}],
+		[
+			'SnapshotClassGone',
+			'its class is gone before the cut',
+			{snapshotClasses: new Set(), shared: [cutting([open()])]},
+		],
 		['NobodyNeedsIt', 'its clones are made', {shared: [current([done()])]}],
 		[
 			'Superseded',
@@ -244,6 +251,7 @@ describe('decide: retirement', () => {
 
 	test.each<[string, World]>([
 		['the newest of an immutable source', {claim: immutable, shared: [current([done()], declared)]}],
+		['cut already, its class is gone', {snapshotClasses: new Set(), shared: [current([open()])]}],
 		['while the volume is not in the cache', {content: undefined, shared: [current([open()])]}],
 		[
 			'an older one that still serves',

@@ -22,7 +22,8 @@ export type RetireReason =
 	| 'NobodyNeedsIt'
 	| 'Idle'
 	| 'SnapshotLost'
-	| 'NothingAssigned';
+	| 'NothingAssigned'
+	| 'SnapshotClassGone';
 
 export type SharingPlan =
 	| {readonly do: 'nothing'}
@@ -72,6 +73,10 @@ function retirement(observed: Observed, shared: ObservedShared): RetireReason | 
 	if (observed.content && !sameContent(observed.content, shared.object.spec.content)) return 'ContentChanged';
 	const open = openRequests(shared);
 	if (shared.life === 'Open') return open === 0 && observed.waiting.length === 0 ? 'NothingAssigned' : undefined;
+	// The snapshot-controller begins nothing without it. What has begun goes on.
+	const hasBegun = shared.stripes.every(({content}) => content !== undefined);
+	if (!hasBegun && !observed.snapshotClasses.has(shared.object.spec.volumeSnapshotClassName))
+		return 'SnapshotClassGone';
 	const reuse = reuseRule(observed, shared);
 	const newest = observed.shared.findLast(isServing);
 	const isNewest = newest?.object.metadata.uid === shared.object.metadata.uid;

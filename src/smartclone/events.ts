@@ -10,6 +10,7 @@ const retirement: Readonly<Record<RetireReason, string>> = {
 	Idle: 'No clone was asked for in a long time',
 	NobodyNeedsIt: 'Its clones are made, and the source may change: a later clone gets a new snapshot',
 	SnapshotLost: 'Its VolumeSnapshot was deleted or lost in the storage',
+	SnapshotClassGone: 'Its VolumeSnapshotClass is gone before the cut was begun',
 	NothingAssigned: 'No clone waits for it',
 };
 

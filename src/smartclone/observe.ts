@@ -49,6 +49,8 @@ export interface Observed {
 	/** Undefined while the claim is missing, not bound or not on a CSI volume. */
 	readonly content: ContentKey | undefined;
 	readonly snapshotClassName: string | undefined;
+	/** Every VolumeSnapshotClass there is. */
+	readonly snapshotClasses: ReadonlySet<string>;
 	readonly policy: DriverPolicy;
 	/** Of this source, whatever its content; oldest first. */
 	readonly shared: readonly ObservedShared[];
@@ -228,7 +230,8 @@ export function observe(key: string, context: ObserveContext): Observed {
 	const content = contentOf(claim, volume);
 	const className = claim?.spec.storageClassName;
 	const storageClass = className ? caches.store(resources.storageClasses).get(undefined, className) : undefined;
-	const snapshotClass = chooseSnapshotClass(caches.store(resources.volumeSnapshotClasses).list(), content?.driver);
+	const classes = caches.store(resources.volumeSnapshotClasses).list();
+	const snapshotClass = chooseSnapshotClass(classes, content?.driver);
 	const shared = caches
 		.store(resources.sharedSnapshots)
 		.byIndex(sharedBySource.name, key)
@@ -240,6 +243,7 @@ export function observe(key: string, context: ObserveContext): Observed {
 		claim,
 		content,
 		snapshotClassName: snapshotClass?.metadata.name,
+		snapshotClasses: new Set(classes.map(({metadata}) => metadata.name)),
 		policy,
 		shared,
 		refusedAliases,

@@ -40,12 +40,16 @@ function isOurReader(pod: Pod): boolean {
 	return pod.metadata.labels?.[labels.cdiComponent] === 'cdi-clone-source';
 }
 
-/** Those that run, or may begin to. */
+/** One that runs, or may begin to. */
+export function isWriter(pod: Pod, claimName: string): boolean {
+	const hasEnded = pod.status?.phase === 'Succeeded' || pod.status?.phase === 'Failed';
+	return !hasEnded && !isOurReader(pod) && mayWrite(pod, claimName);
+}
+
 export function writersOf(caches: Caches, claim: PersistentVolumeClaim): Pod[] {
 	const {namespace, name} = claim.metadata;
 	return caches
 		.store(resources.pods)
 		.byIndex(podsByClaim.name, `${namespace}/${name}`)
-		.filter((pod) => pod.status?.phase !== 'Succeeded' && pod.status?.phase !== 'Failed')
-		.filter((pod) => !isOurReader(pod) && mayWrite(pod, name));
+		.filter((pod) => isWriter(pod, name));
 }

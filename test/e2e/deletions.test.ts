@@ -10,7 +10,7 @@ import {annotations, copyClaimName} from '../../src/api/names.ts';
 import type {SharedSnapshot} from '../../src/api/sharedsnapshot.ts';
 import type {VolumeSnapshotClass} from '../../src/api/snapshot.ts';
 import * as resources from '../../src/kube/resources.ts';
-import {ensureLocalCluster} from '../cluster/cluster.ts';
+import {ensureLocalCluster, type LocalCluster} from '../cluster/cluster.ts';
 import type {FaultSet} from '../cluster/csi/faults.ts';
 import {until} from '../cluster/until.ts';
 import {waitForDataVolume, waitForSucceeded} from '../support/data-volumes.ts';
@@ -159,7 +159,7 @@ async function clonesOf(
 	},
 ): Promise<Pick<World, 'own' | 'other'>> {
 	const {golden, here, there, make} = given;
-	const faults = await setFaults(await ensureLocalCluster(), {volumes: {[await handleOf(golden)]: moments[moment]}});
+	const faults = await setFaults(cluster, {volumes: {[await handleOf(golden)]: moments[moment]}});
 	disposables.push(faults);
 	const mode = moment === 'they are copied' ? {volumeMode: 'Block'} : {};
 	const [own, other] = await Promise.all([make(here, 'own', golden, mode), make(there, 'other', golden, mode)]);
@@ -167,6 +167,7 @@ async function clonesOf(
 }
 
 const disposables: AsyncDisposable[] = [];
+let cluster: LocalCluster;
 
 async function expectEnd(clone: DataVolume, end: End): Promise<void> {
 	if (end === 'gone') {
@@ -189,6 +190,7 @@ async function expectEnd(clone: DataVolume, end: End): Promise<void> {
 if (local) {
 	let base: DataVolume;
 	beforeAll(async () => {
+		cluster = await ensureLocalCluster();
 		const namespace = await makeNamespace('base');
 		const source = httpSource(images.qcow2.path);
 		base = await createDataVolume({namespace, name: 'base', source, annotations: immutable});
