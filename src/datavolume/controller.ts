@@ -43,7 +43,7 @@ const nextStepMs = 50;
 /** Its watch tells that a claim was made; asked for earlier, it would only be created twice. */
 const claimShownMs = 1000;
 /** Rounds spend their time waiting for answers, and a burst of clones has one for each claim, status and assignment. */
-const concurrency = 16;
+const concurrency = 8;
 /** Storage classes and policies are watched for their content, not for whom they concern; so missing ones are looked for. */
 const missingMs = 10_000;
 

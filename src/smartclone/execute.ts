@@ -16,7 +16,7 @@ import {assignmentsTotal, cutsTotal} from './metrics.ts';
 import {assignmentTo, type CloneRequests, type WaitingRequests} from './requests.ts';
 import type {WriterWatch} from './writer-watch.ts';
 
-const writesAtOnce = 16;
+const writesAtOnce = 8;
 
 export interface ExecuteContext {
 	readonly api: KubeApi;
