@@ -49,9 +49,13 @@ test-topology: node_modules/.installed ## tests on a local cluster of two nodes 
 demo: node_modules/.installed ## the main job on a local cluster: one download, one snapshot, eleven disks
 	$(NODE) test/demo/demo.ts
 
-.PHONY: bench
-bench: node_modules/.installed ## clones by onesnap against bare restores, side by side on the local cluster
+.PHONY: bench-clone
+bench-clone: node_modules/.installed ## 200 clones: onesnap, a snapshot per clone, bare restores, side by side on the local cluster
 	$(NODE) test/bench/clones.ts
+
+.PHONY: bench-copy
+bench-copy: node_modules/.installed ## host-assisted copy against qemu-img and cp, on loop devices of this machine
+	$(NODE) test/bench/copy.ts
 
 .PHONY: lint
 lint: node_modules/.installed ## types, lint, format, dead code

@@ -31,6 +31,8 @@ export const annotations = {
 	sharedSnapshot: 'onesnap.io/shared-snapshot',
 	/** Us -> people: which rule let the snapshot serve this request. On the DataVolume; of a snapshot source, on the claim. */
 	reuseRule: 'onesnap.io/reuse-rule',
+	/** Us -> us. On a VolumeCloneSource of a snapshot: a restore must ask for at least so much, whatever the snapshot says of its size. */
+	minimumSize: 'onesnap.io/minimum-size',
 	/** Us -> us, durable: ways that a clone tried in vain, as JSON with the DataVolume's UID. On the DataVolume. See datavolume/gave-up.ts. */
 	gaveUp: 'onesnap.io/gave-up',
 	/** User -> us. On a DataVolume: `quiet` waits until no Pod writes to the source, as CDI does. */
@@ -64,6 +66,8 @@ export const annotations = {
 	defaultStorageClass: 'storageclass.kubernetes.io/is-default-class',
 	defaultVirtStorageClass: 'storageclass.kubevirt.io/is-default-virt-class',
 	/** external-snapshotter: secrets for DeleteSnapshot; copied to aliases, which nobody else would give them. */
+	/** Sidecar -> itself, while it does not know how its CreateSnapshot ended. */
+	snapshotBeingCreated: 'snapshot.storage.kubernetes.io/volumesnapshot-being-created',
 	/** snapshot-controller -> sidecar: the VolumeSnapshot is being deleted. Us, where there is none any more to be deleted. */
 	snapshotBeingDeleted: 'snapshot.storage.kubernetes.io/volumesnapshot-being-deleted',
 	deletionSecretName: 'snapshot.storage.kubernetes.io/deletion-secret-name',
@@ -111,6 +115,10 @@ export const copyClaimName = (targetUid: string): string => `tmp-pvc-${targetUid
 export const copySourceClaimName = (targetUid: string): string => `tmp-source-pvc-${targetUid}`;
 export const importerPodName = (targetUid: string): string => `importer-prime-${targetUid}`;
 export const copierPodName = (targetUid: string): string => `${targetUid}-source-pod`;
+/** Reads the source on its own node, for a copier on another one, in the same namespace. */
+export const senderPodName = (targetUid: string): string => `${targetUid}-send-pod`;
+/** Secret that only these two Pods mount. */
+export const copyKeyName = (targetUid: string): string => `copy-key-${targetUid}`;
 
 /** Both in the source's namespace (stripe) and, under the same name, in a target's namespace (alias). */
 export const stripeName = (sharedSnapshotUid: string, stripe: number): string =>

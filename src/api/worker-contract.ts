@@ -132,7 +132,7 @@ export const copyPort = 8443;
 /** Length of that key, in bytes. */
 export const copyKeyBytes = 32;
 /** Its name in the Secret, and so the file's in the folder that the Secret is mounted at. */
-export const copyKeyName = 'key';
+export const copyKeyFile = 'key';
 
 /** Why a worker ended without a disk. Closed; docs/errors.md explains each. */
 export const workerFailures = [

@@ -55,6 +55,20 @@ const options = {
 		choices: logLevels,
 		default: 'info',
 	}),
+	'cut-deadline-seconds': integer({
+		help: 'A snapshot that is not ready by then is given up, where driver and storage class say nothing else',
+		env: 'ONESNAP_CUT_DEADLINE_SECONDS',
+		default: 3600,
+		min: 1,
+		max: 604_800,
+	}),
+	'restore-deadline-seconds': integer({
+		help: 'A restore that is not complete by then is given up, where driver and storage class say nothing else',
+		env: 'ONESNAP_RESTORE_DEADLINE_SECONDS',
+		default: 3600,
+		min: 1,
+		max: 604_800,
+	}),
 	'filesystem-overhead-permille': integer({
 		help: 'Thousandths of a Filesystem claim that the file system needs for itself',
 		env: 'ONESNAP_FILESYSTEM_OVERHEAD_PERMILLE',
@@ -97,6 +111,12 @@ const optionalKinds = [
 	resources.volumeSnapshotClasses,
 ].map((resource) => ({resource, optional: true}));
 
+/** What provisioners say of claims that they could not make a volume for; of all events only these. */
+const failures = {
+	resource: resources.events,
+	fieldSelector: 'reason=ProvisioningFailed,involvedObject.kind=PersistentVolumeClaim',
+};
+
 const config = readOptions();
 const log = makeLogger({level: config['log-level'], fields: {program: 'onesnap-controller'}});
 using shutdown = listenForShutdown({log, deadlineMs: 15_000});
@@ -104,7 +124,7 @@ collectProcessMetrics();
 
 const identity = `${config.identity}_${randomUUID()}`;
 const api = new KubeClient({connection: connect(config.kubeconfig), fieldManager, userAgent: 'onesnap-controller'});
-const caches = new Caches({api, kinds: [...kinds, ...optionalKinds], log});
+const caches = new Caches({api, kinds: [...kinds, ...optionalKinds, failures], log});
 const events = new KubeEventRecorder({api, component: 'onesnap-controller', instance: config.identity, log});
 const filesystemOverhead = config['filesystem-overhead-permille'] / 1000;
 
@@ -138,6 +158,7 @@ const dataVolumes = makeDataVolumeController({
 	filesystemOverhead,
 	waiting: smartClone.waiting,
 	lost: smartClone.lost,
+	deadlines: {cutMs: config['cut-deadline-seconds'] * 1000, restoreMs: config['restore-deadline-seconds'] * 1000},
 	wakeSharing: smartClone.wake,
 	populationOf: populate.populationOf,
 	percentOf: (uid) => progress.of(uid),

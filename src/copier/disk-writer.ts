@@ -8,6 +8,8 @@ import {journalBytes, type JournalRecord, type JournalWriter} from './journal.ts
 
 /** Pieces written at a time. */
 const writesAtOnce = 4;
+/** How far the others may get while one write is slow: what lies behind it is not done for the journal. */
+const mostOutstanding = 8;
 const zeros = Buffer.alloc(1024 * 1024);
 
 export interface DiskWriterOptions {
@@ -28,7 +30,7 @@ export interface DiskWriterOptions {
 	readonly log: Logger;
 }
 
-/** How much work the next try repeats at most, in bytes written. A sync costs little: the bytes are on their way already. */
+/** Bytes written between two checkpoints; the next try repeats twice that at most. A sync costs little: the bytes are on their way already. */
 const defaultCheckpointBytes = 128 * 1024 * 1024;
 /** Reading zeros is work as well, though less. */
 const zeroWorkShare = 1 / 8;
@@ -77,7 +79,14 @@ export class DiskWriter {
 				piece.release();
 			});
 		this.#running.add(running);
-		while (this.#running.size >= writesAtOnce) await Promise.race(this.#running);
+		while (
+			this.#running.size >= writesAtOnce ||
+			(this.#running.size > 0 && this.#outstanding.length >= mostOutstanding)
+		) {
+			await Promise.race(this.#running);
+		}
+		// A slow sync must not let the work that a kill would cost grow without end.
+		while (this.#checkpoint && this.#workSinceCheckpoint >= this.#checkpointBytes) await this.#checkpoint;
 		this.#throwFailure();
 	}
 

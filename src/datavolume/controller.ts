@@ -10,7 +10,6 @@ import {Controller, type ReconcileResult, type Round, watch} from '../kube/contr
 import type {EventRecorder} from '../kube/events.ts';
 import {keyOf} from '../kube/object-key.ts';
 import * as resources from '../kube/resources.ts';
-import type {Index} from '../kube/store.ts';
 import {targetKeyOf} from '../populate/observe.ts';
 import type {Population} from '../populate/population.ts';
 import type {Clock} from '../process/clock.ts';
@@ -18,18 +17,33 @@ import type {Logger} from '../process/log.ts';
 import type {SmartClone} from '../smartclone/controller.ts';
 import {sharedByUid, snapshotByShared} from '../smartclone/observe.ts';
 import {assignmentTo, type WaitingRequests} from '../smartclone/requests.ts';
+import {policyMistakes} from '../smartclone/driver-policy.ts';
+import {parseFailure} from '../smartclone/provisioning-failure.ts';
 import {RestoreWindow} from '../smartclone/restore-window.ts';
+import {podsByClaim} from '../smartclone/writers.ts';
 import {type DataVolumePlan, decide} from './decide.ts';
 import {decisionEvents} from './events.ts';
 import {execute} from './execute.ts';
-import {dataVolumeSeconds, dataVolumesPending} from './metrics.ts';
-import {cloneSourcesByDataVolume, observe} from './observe.ts';
+import {
+	dataVolumeSeconds,
+	dataVolumesPending,
+	restorePushbacksTotal,
+	restoreWindowSize,
+	waysGivenUpTotal,
+} from './metrics.ts';
+import {addIndexes, cloneSourcesByDataVolume, type Deadlines, observe} from './observe.ts';
+import {paceKeyOf, pendingByPaceKey} from './pace-key.ts';
 import {dataVolumesByShared, dataVolumesBySnapshot, dataVolumesBySource} from './requests.ts';
 import {StatusReports} from './report.ts';
 import type {Outcome} from './status.ts';
+import {Told} from './told.ts';
 
 const safetyNetMs = 60_000;
 const nextStepMs = 50;
+/** Its watch tells that a claim was made; asked for earlier, it would only be created twice. */
+const claimShownMs = 1000;
+/** Rounds spend their time waiting for answers, and a burst of clones has one for each claim, status and assignment. */
+const concurrency = 16;
 /** Storage classes and policies are watched for their content, not for whom they concern; so missing ones are looked for. */
 const missingMs = 10_000;
 
@@ -40,6 +54,8 @@ export interface DataVolumeOptions {
 	readonly log: Logger;
 	readonly clock: Clock;
 	readonly filesystemOverhead: number;
+	/** After how long without an end a way of cloning is given up. */
+	readonly deadlines: Deadlines;
 	/** Where to tell that the storage no longer has a snapshot. */
 	readonly lost: SmartClone['lost'];
 	readonly waiting: WaitingRequests;
@@ -47,13 +63,6 @@ export interface DataVolumeOptions {
 	readonly populationOf: (claim: PersistentVolumeClaim) => Population;
 	readonly percentOf: (claimUid: string) => number | undefined;
 }
-
-/** Claims that are being restored, by the name of their snapshot. */
-const pendingByDataSource: Index<PersistentVolumeClaim> = {
-	name: 'pendingDataSource',
-	keys: ({spec, status}) =>
-		spec.dataSource?.kind === 'VolumeSnapshot' && status?.phase !== 'Bound' ? [spec.dataSource.name] : [],
-};
 
 /** Claims that no consumer uses yet restore nothing: they do not take a place in the window. */
 function isRestoring(caches: Caches, claim: PersistentVolumeClaim): boolean {
@@ -66,24 +75,41 @@ export function makeDataVolumeController(options: DataVolumeOptions): Controller
 	const {api, caches, events, log, clock, waiting} = options;
 	caches.addIndex(resources.dataVolumes, dataVolumesByShared);
 	caches.addIndex(resources.dataVolumes, dataVolumesBySource);
-	caches.addIndex(resources.volumeCloneSources, cloneSourcesByDataVolume);
-	caches.addIndex(resources.persistentVolumeClaims, pendingByDataSource);
+	addIndexes(caches);
+	caches.addIndex(resources.persistentVolumeClaims, pendingByPaceKey);
 	caches.addIndex(resources.volumeSnapshots, snapshotByShared);
 	caches.addIndex(resources.sharedSnapshots, sharedByUid);
 	caches.addIndex(resources.dataVolumes, dataVolumesBySnapshot);
 	const dataVolumes = caches.store(resources.dataVolumes);
 	const claims = caches.store(resources.persistentVolumeClaims);
 
-	const window = new RestoreWindow((snapshotName) => {
-		const shown = claims.byIndex(pendingByDataSource.name, snapshotName);
+	const window = new RestoreWindow((paceKey) => {
+		const shown = claims.byIndex(pendingByPaceKey.name, paceKey);
 		const uids = (list: readonly PersistentVolumeClaim[]) =>
 			new Set(list.map(({metadata}) => metadata.annotations?.[annotations.createdForDataVolume] ?? metadata.uid ?? ''));
 		return {shown: uids(shown), restoring: uids(shown.filter((claim) => isRestoring(caches, claim)))};
 	});
 
+	/** Since when each claim that waited for its consumer is made: nothing in the API says it, so a restart begins anew. */
+	const placedAt = new Map<string, number>();
+	function makingSince(claim: PersistentVolumeClaim): number | undefined {
+		const {uid = '', creationTimestamp = ''} = claim.metadata;
+		if (!isRestoring(caches, claim)) {
+			placedAt.delete(uid);
+			return undefined;
+		}
+		const storageClass = caches.store(resources.storageClasses).get(undefined, claim.spec.storageClassName ?? '');
+		if (storageClass?.volumeBindingMode !== 'WaitForFirstConsumer') return Date.parse(creationTimestamp);
+		const sinceMs = placedAt.get(uid) ?? clock.now();
+		placedAt.set(uid, sinceMs);
+		return sinceMs;
+	}
+
 	const context = {
 		caches,
 		waiting,
+		makingSince,
+		deadlines: options.deadlines,
 		lost: options.lost,
 		filesystemOverhead: options.filesystemOverhead,
 		populationOf: options.populationOf,
@@ -100,6 +126,27 @@ export function makeDataVolumeController(options: DataVolumeOptions): Controller
 		observeDuration(dataVolume, clock.now());
 	}
 
+	const told = new Told();
+	/** A decision is told once, though the next round may come before the cache shows what was done about it. */
+	function tell(dataVolume: DataVolume, plan: DataVolumePlan): void {
+		const {uid = ''} = dataVolume.metadata;
+		for (const event of decisionEvents(plan)) {
+			// Of a source in use once for all, whatever Pod it is and however often the snapshot is lost.
+			const what = event.reason === 'CrashConsistent' ? event.reason : `${event.reason} ${event.message}`;
+			if (!told.isNew(uid, what)) continue;
+			events.record(dataVolume, event);
+			if (plan.do === 'recordTries' && plan.given) waysGivenUpTotal.inc({way: plan.given.way, code: plan.given.code});
+		}
+	}
+
+	const driverOf = ({spec}: PersistentVolumeClaim) =>
+		caches.store(resources.storageClasses).get(undefined, spec.storageClassName ?? '')?.provisioner ?? '';
+
+	function showWindow(claim: PersistentVolumeClaim): void {
+		const size = window.sizeOf(paceKeyOf(claim) ?? '');
+		if (size !== undefined) restoreWindowSize.set({driver: driverOf(claim)}, size);
+	}
+
 	const reports = new StatusReports({api, events, clock, onWritten: countEnd});
 
 	async function reconcile(key: string, round: Round): Promise<ReconcileResult> {
@@ -114,15 +161,15 @@ export function makeDataVolumeController(options: DataVolumeOptions): Controller
 		};
 		if (plan.do === 'refuse' || plan.do === 'wait') {
 			round.log.debug({plan: plan.do, reason: plan.reason, message: plan.message}, 'data volume waits');
-		} else if (plan.do !== 'nothing') {
-			round.log.info({plan: plan.do}, 'data volume step');
 		}
 		// Whoever does not ask (any more) gives up its place in the line.
 		if (plan.do !== 'restoreClaim') window.forget(uid);
 		if (plan.do !== 'askForSnapshot') waiting.stop(uid);
-		const outcome = await execute({api, waiting, window, uid, wake, signal}, plan);
-		if (observed.dataVolume && !outcome.paced)
-			for (const event of decisionEvents(plan)) events.record(observed.dataVolume, event);
+		const outcome = await execute({api, waiting, window, uid, wake, lost: options.lost, signal}, plan);
+		const isStep = plan.do !== 'nothing' && plan.do !== 'refuse' && plan.do !== 'wait';
+		if (isStep) round.log[outcome.paced ? 'debug' : 'info']({plan: plan.do, paced: outcome.paced}, 'data volume step');
+		if (observed.dataVolume && !outcome.paced) tell(observed.dataVolume, plan);
+		if (plan.do === 'restoreClaim') showWindow(plan.claim);
 		return sooner(next(plan, outcome), await reports.report(observed, plan, outcome, signal));
 	}
 
@@ -133,6 +180,7 @@ export function makeDataVolumeController(options: DataVolumeOptions): Controller
 		name: 'datavolume',
 		caches,
 		log,
+		concurrency,
 		reconcile,
 		watches: [
 			watch(resources.dataVolumes, (dataVolume) => [keyOf(dataVolume)]),
@@ -148,9 +196,19 @@ export function makeDataVolumeController(options: DataVolumeOptions): Controller
 			watch(resources.persistentVolumes, ({spec: {claimRef}}) =>
 				ofSource(claimRef?.namespace, claimRef?.name ?? '').filter((key) => !claims.get(...split(key))),
 			),
+			// A worker concerns its target; one that mounts a source, those that wait until nobody writes to it.
 			watch(resources.pods, (pod) => {
 				const target = targetKeyOf(pod);
-				return target ? [target] : [];
+				const waitingFor = podsByClaim
+					.keys(pod)
+					.flatMap((source) => dataVolumes.byIndex(dataVolumesBySource.name, source));
+				const quiet = waitingFor.filter(({metadata}) => metadata.annotations?.[annotations.consistency] !== undefined);
+				return [...quiet.map(keyOf).filter((key) => !claims.get(...split(key))), ...(target ? [target] : [])];
+			}),
+			watch(resources.events, ({involvedObject: {namespace, name = ''}}) => {
+				const claim = claims.get(namespace, name);
+				const target = claim && targetKeyOf(claim);
+				return [...(dataVolumes.get(namespace, name) ? [`${namespace}/${name}`] : []), ...(target ? [target] : [])];
 			}),
 			watch(resources.volumeCloneSources, (source) => cloneSourcesByDataVolume.keys(source)),
 			watch(resources.volumeSnapshots, ofSnapshot),
@@ -164,11 +222,19 @@ export function makeDataVolumeController(options: DataVolumeOptions): Controller
 		],
 	});
 
-	/** A stripe or alias concerns those that are assigned to it, any other snapshot those that name it as their source. */
+	/**
+	 * A stripe concerns those that are assigned to it, an alias those of its namespace, any other snapshot those that name it
+	 * as their source.
+	 */
 	function ofSnapshot(snapshot: VolumeSnapshot): string[] {
 		const [uid] = snapshotByShared.keys(snapshot);
-		if (uid) return caches.store(resources.sharedSnapshots).byIndex(sharedByUid.name, uid).flatMap(ofShared);
 		const {namespace, name} = snapshot.metadata;
+		if (uid) {
+			const [shared] = caches.store(resources.sharedSnapshots).byIndex(sharedByUid.name, uid);
+			if (!shared) return [];
+			const isAlias = namespace !== shared.spec.source.namespace;
+			return ofShared(shared).filter((key) => !isAlias || key.startsWith(`${namespace}/`));
+		}
 		return dataVolumes.byIndex(dataVolumesBySnapshot.name, `${namespace}/${name}`).map(keyOf);
 	}
 
@@ -179,21 +245,47 @@ export function makeDataVolumeController(options: DataVolumeOptions): Controller
 	}
 
 	caches.onChange(resources.persistentVolumeClaims, ({object: claim, type}) => {
-		const snapshotName = claim.spec.dataSource?.name;
+		if (type === 'delete') placedAt.delete(claim.metadata.uid ?? '');
+		const paceKey = paceKeyOf(claim);
 		const uid = claim.metadata.annotations?.[annotations.createdForDataVolume];
-		if (!snapshotName || !uid || (type !== 'delete' && claim.status?.phase !== 'Bound')) return;
-		window.freed(snapshotName);
+		if (!paceKey || !uid || (type !== 'delete' && claim.status?.phase !== 'Bound')) return;
+		if (type === 'delete') window.gone(uid);
+		else window.succeeded(paceKey, uid);
+		window.freed(paceKey);
 		const dataVolume = dataVolumes.get(claim.metadata.namespace, claim.metadata.name);
 		if (dataVolume?.spec.source?.pvc) options.wakeSharing(dataVolume.spec.source.pvc);
+	});
+	caches.onChange(resources.events, ({object: {involvedObject, message}, type}) => {
+		const claim = claims.get(involvedObject.namespace, involvedObject.name ?? '');
+		if (type === 'delete' || !claim || claim.metadata.uid !== involvedObject.uid) return;
+		const paceKey = paceKeyOf(claim);
+		const uid = claim.metadata.annotations?.[annotations.createdForDataVolume];
+		const {code} = parseFailure(message ?? '');
+		// A replica that does not lead paces nothing.
+		if (!paceKey || !uid || window.sizeOf(paceKey) === undefined) return;
+		if (code !== 'Aborted' && code !== 'ResourceExhausted') return;
+		window.pushedBack(paceKey, uid);
+		restorePushbacksTotal.inc({driver: driverOf(claim)});
+		showWindow(claim);
+	});
+	caches.onChange(resources.volumeSnapshots, ({object, type}) => {
+		// Its aliases have its name, and go before it.
+		if (type === 'delete' && object.spec.source.persistentVolumeClaimName) window.drop(object.metadata.name);
+	});
+	caches.onChange(resources.storageClasses, (change) => {
+		const before = change.type === 'update' ? policyMistakes(change.old) : [];
+		if (change.type === 'delete') return;
+		for (const mistake of policyMistakes(change.object)) if (!before.includes(mistake)) log.warn(mistake);
 	});
 	caches.onChange(resources.dataVolumes, (change) => {
 		dataVolumesPending.set(dataVolumes.size === 0 ? 0 : countPending(dataVolumes.list()));
 		if (change.type !== 'delete') return;
 		const {uid = ''} = change.object.metadata;
 		ended.delete(uid);
+		told.forget(uid);
 		reports.forget(uid);
 		waiting.withdraw(uid);
-		window.forget(uid);
+		window.gone(uid);
 		if (change.object.spec.source?.pvc) options.wakeSharing(change.object.spec.source.pvc);
 	});
 	return controller;
@@ -218,14 +310,17 @@ function next(plan: DataVolumePlan, outcome: Outcome): ReconcileResult {
 			return {recheckAfterMs: safetyNetMs};
 		case 'createImportSource':
 		case 'createCloneSource':
-		case 'createClaim':
-		case 'restoreClaim':
 		case 'abandonClaim':
+		case 'recordTries':
+		case 'recordWay':
 		case 'growClaim':
 		case 'selectNode':
 		case 'deleteImportSource':
 		case 'deleteCloneSource':
 			return {recheckAfterMs: nextStepMs};
+		case 'createClaim':
+		case 'restoreClaim':
+			return {recheckAfterMs: claimShownMs};
 		default:
 			return plan satisfies never;
 	}

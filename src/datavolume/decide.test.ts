@@ -11,14 +11,17 @@ import {
 	storageClass,
 	volume,
 } from '../../test/support/builders.ts';
+import {noTrouble, observedClone} from '../../test/support/observed.ts';
 import type {PersistentVolumeClaim} from '../api/kubernetes.ts';
 import {annotations, cdiGroup} from '../api/names.ts';
 import {parseSource} from '../api/source.ts';
 import type {Population} from '../populate/population.ts';
+import {defaultPolicy} from '../smartclone/driver-policy.ts';
 import type {CloneDecision} from '../smartclone/strategy.ts';
 import {belongsTo, type DataVolumePlan, decide} from './decide.ts';
 import {decisionEvents, transitionEvents} from './events.ts';
-import type {Observed, ObservedClone} from './observe.ts';
+import type {Observed} from './observe.ts';
+import type {ObservedClone} from './observe-clone.ts';
 import {renderClaim, type RenderProblem} from './render.ts';
 import {type Outcome, statusOf} from './status.ts';
 
@@ -33,23 +36,13 @@ const classes = [storageClass({annotations: {[annotations.defaultStorageClass]: 
 const waitingClass = storageClass({waitsForConsumer: true, annotations: {[annotations.defaultStorageClass]: 'true'}});
 const missing: RenderProblem = {reason: 'ErrClaimNotValid', message: 'no class'};
 
-const bySnapshot: CloneDecision = {way: 'snapshot', declined: []};
 const byCopy: CloneDecision = {
 	way: 'copy',
+	route: 'copyClaim',
 	declined: [{way: 'snapshot', code: 'NoVolumeSnapshotClass', message: 'create one'}],
 };
 
-const clone = (given: Partial<ObservedClone> = {}): ObservedClone => ({
-	origin: {kind: 'PersistentVolumeClaim', namespace: 'images', name: 'golden'},
-	problem: undefined,
-	decision: bySnapshot,
-	serving: {state: 'none'},
-	snapshot: undefined,
-	minimumBytes: 0n,
-	equalSizeRestore: false,
-	restoreWindow: 8,
-	...given,
-});
+const clone = observedClone;
 const ready = (minimumBytes = 1n << 30n): Partial<ObservedClone> => ({
 	serving: {state: 'ready', sharedSnapshot: 'shared', snapshotName: 'onesnap-1-0', minimumBytes},
 	minimumBytes,
@@ -73,6 +66,7 @@ function world(given: Partial<Observed> = {}): Observed {
 		orphanSources: [],
 		node: undefined,
 		namespaceLeaves: false,
+		...noTrouble,
 		...given,
 	};
 }
@@ -137,13 +131,18 @@ describe('decide: a smart clone', () => {
 		planOf({dataVolume: cloning, clone: clone(given), ...rest});
 
 	test('asks for a snapshot, waits for it, is restored from it', () => {
-		expect(of({})).toEqual({do: 'askForSnapshot', request: {...request(), source: golden.pvc}});
+		const asked = {
+			do: 'askForSnapshot',
+			request: {...request(), source: golden.pvc},
+			writer: undefined,
+			quiet: undefined,
+		};
+		expect(of({})).toEqual(asked);
 		const pending = {serving: {state: 'pending', sharedSnapshot: 's', message: 'being cut'}} as const;
 		expect(of(pending)).toEqual({do: 'wait', reason: 'SnapshotNotReady', message: 'being cut'});
 		expect(of(ready())).toMatchObject({
 			do: 'restoreClaim',
-			snapshotName: 'onesnap-1-0',
-			window: 8,
+			pace: {start: 8, most: 32},
 			claim: {spec: {dataSource: {kind: 'VolumeSnapshot', name: 'onesnap-1-0'}}},
 		});
 	});
@@ -153,7 +152,8 @@ describe('decide: a smart clone', () => {
 		['what the snapshot needs, if that is more', 2n << 30n, false, '2Gi'],
 		['the size of the source, where the driver wants that', 1n << 29n, true, '512Mi'],
 	])('asks for %s', (_, minimumBytes, equalSizeRestore, storage) => {
-		expect(of({...ready(minimumBytes), equalSizeRestore})).toMatchObject({
+		const policy = {...defaultPolicy, equalSizeRestore};
+		expect(of({...ready(minimumBytes), policy})).toMatchObject({
 			claim: {spec: {resources: {requests: {storage}}}},
 		});
 	});
@@ -242,14 +242,15 @@ describe('decide: the other clones', () => {
 		const given = {origin, serving: undefined, snapshot: snapshot()};
 		expect(planOf({dataVolume: restoring, clone: clone(given)})).toMatchObject({
 			do: 'restoreClaim',
-			snapshotName: 'snapshot',
+			claim: {spec: {dataSource: {kind: 'VolumeSnapshot', name: 'snapshot'}}},
 		});
 	});
 
 	test('a snapshot of another namespace is restored there and moved', () => {
 		const given = clone({origin: {...origin, namespace: 'images'}, serving: undefined});
 		expect(planOf({dataVolume: restoring, clone: given})).toMatchObject({do: 'createCloneSource'});
-		expect(planOf({dataVolume: restoring, clone: given, cloneSource: cloneSource()})).toMatchObject({
+		const named = cloneSource({of: {kind: 'VolumeSnapshot', name: 'snapshot'}});
+		expect(planOf({dataVolume: restoring, clone: given, cloneSource: named})).toMatchObject({
 			do: 'createClaim',
 			claim: {metadata: {annotations: {[annotations.cloneType]: 'snapshot'}}},
 		});

@@ -6,14 +6,27 @@ import type {PersistentVolumeClaim} from '../api/kubernetes.ts';
 import {annotations} from '../api/names.ts';
 import type {VolumeCloneSource, VolumeImportSource} from '../api/populator.ts';
 import {formatQuantity, parseQuantity} from '../api/quantity.ts';
-import type {ReuseRule} from '../api/sharedsnapshot.ts';
+import type {ReuseRule, SharedSnapshot} from '../api/sharedsnapshot.ts';
 import {isRefusal, type Source} from '../api/source.ts';
+import type {Population} from '../populate/population.ts';
+import {mostRestores} from '../smartclone/driver-policy.ts';
 import type {CloneRequest} from '../smartclone/requests.ts';
-import type {CloneDecision} from '../smartclone/strategy.ts';
-import {makeClaim, makeCloneSource, makeImportSource, makePopulatedClaim, makeRestoredClaim} from './objects.ts';
-import type {CloneProblemReason, Observed, ObservedClone} from './observe.ts';
+import {parseFailure} from '../smartclone/provisioning-failure.ts';
+import type {PaceLimits} from '../smartclone/restore-pace.ts';
+import type {CloneDecision, CloneWay, GivenUpWay} from '../smartclone/strategy.ts';
+import {describeGaveUp, type GaveUp, isGivenUp, withWay} from './gave-up.ts';
+import {
+	type CloneOrigin,
+	makeClaim,
+	makeCloneSource,
+	makeImportSource,
+	makePopulatedClaim,
+	makeRestoredClaim,
+} from './objects.ts';
+import type {Observed, ObservedMaking} from './observe.ts';
+import {type CloneProblemReason, needsShared, type ObservedClone, requestWay} from './observe-clone.ts';
 import {isRenderProblem, type Rendered} from './render.ts';
-import {requestOf} from './requests.ts';
+import {requestOf, writtenWay} from './requests.ts';
 
 /** Nothing was made, and nothing will be until a person acts. */
 export type RefusalReason = 'NotSupported' | 'Invalid' | 'ErrClaimNotValid' | 'ErrResourceExists';
@@ -21,33 +34,62 @@ export type RefusalReason = 'NotSupported' | 'Invalid' | 'ErrClaimNotValid' | 'E
 /** Waiting for something that comes by itself or that somebody makes. */
 export type WaitReason =
 	| CloneProblemReason
+	/** Asked for quiet, and a Pod writes to the source. */
+	| 'CloneSourceInUse'
 	| 'SnapshotNotReady'
 	| 'ClaimTerminating'
 	| 'FirstConsumer'
 	| 'Restoring'
+	/** The storage says that it is asked too much. Said after a while only. */
+	| 'StorageBusy'
+	| 'ProvisioningFailed'
 	| 'Growing'
 	| 'Population'
 	| 'Binding'
 	| 'NoNode';
 
+/** A shared snapshot that the storage no longer has, although nothing shows it. */
+export interface LostSnapshot {
+	readonly shared: SharedSnapshot;
+	readonly message: string;
+}
+
 export type DataVolumePlan =
 	| {readonly do: 'nothing'}
 	| {readonly do: 'refuse'; readonly reason: RefusalReason; readonly message: string}
 	| {readonly do: 'wait'; readonly reason: WaitReason; readonly message: string}
-	| {readonly do: 'askForSnapshot'; readonly request: CloneRequest}
+	| {
+			readonly do: 'askForSnapshot';
+			readonly request: CloneRequest;
+			/** A Pod that writes to the source while it is asked for. */
+			readonly writer: string | undefined;
+			/** Nobody may write to this claim: asked of the server itself, because Pods are watched apart. */
+			readonly quiet?: {readonly namespace: string; readonly name: string} | undefined;
+	  }
 	| {readonly do: 'createImportSource'; readonly source: VolumeImportSource}
 	| {readonly do: 'createCloneSource'; readonly source: VolumeCloneSource}
 	| {readonly do: 'createClaim'; readonly claim: PersistentVolumeClaim; readonly decision?: CloneDecision}
-	/** Paced: the snapshot's window is asked first, the claim may have to wait. */
+	/** Paced: the window of what it is made from is asked first, the claim may have to wait. */
 	| {
 			readonly do: 'restoreClaim';
 			readonly claim: PersistentVolumeClaim;
-			readonly snapshotName: string;
-			readonly window: number;
+			readonly pace: PaceLimits;
 			readonly decision: CloneDecision;
+			readonly writer?: string | undefined;
+			readonly quiet?: {readonly namespace: string; readonly name: string} | undefined;
 	  }
-	/** What it should be restored from is gone for good. */
-	| {readonly do: 'abandonClaim'; readonly claim: PersistentVolumeClaim}
+	/** Remembers what was tried in vain, before anything is done about it. */
+	| {
+			readonly do: 'recordTries';
+			readonly dataVolume: DataVolume;
+			readonly gaveUp: GaveUp;
+			readonly given?: GivenUpWay;
+			readonly lost?: LostSnapshot;
+	  }
+	/** What it should be made from is gone for good, or its way is given up. It is bound to nothing and holds nothing. */
+	| {readonly do: 'abandonClaim'; readonly claim: PersistentVolumeClaim; readonly lost?: LostSnapshot}
+	/** Which way the clone went, where that was not known when its claim was made. */
+	| {readonly do: 'recordWay'; readonly on: PersistentVolumeClaim | DataVolume; readonly way: string}
 	| {readonly do: 'growClaim'; readonly claim: PersistentVolumeClaim; readonly request: string}
 	| {readonly do: 'selectNode'; readonly claim: PersistentVolumeClaim; readonly node: string}
 	| {readonly do: 'deleteImportSource'; readonly source: VolumeImportSource}
@@ -65,13 +107,15 @@ export function belongsTo(claim: PersistentVolumeClaim, dataVolume: DataVolume):
 	);
 }
 
-export function isRestoredFromSnapshot(claim: PersistentVolumeClaim): boolean {
-	return claim.spec.dataSource?.kind === 'VolumeSnapshot';
+/** Made by the storage driver from a snapshot or from another claim. */
+export function isMadeByDriver(claim: PersistentVolumeClaim): boolean {
+	const kind = claim.spec.dataSource?.kind;
+	return kind === 'VolumeSnapshot' || kind === 'PersistentVolumeClaim';
 }
 
 /** What the claim should ask for in the end; a restore may have begun smaller. */
-function growth({claim, volume, rendered}: Observed): {readonly request?: string; readonly grown: boolean} {
-	if (!claim || isRenderProblem(rendered) || !isRestoredFromSnapshot(claim)) return {grown: true};
+function growth({claim, clone, volume, rendered}: Observed): {readonly request?: string; readonly grown: boolean} {
+	if (!claim || !clone || isRenderProblem(rendered) || !isMadeByDriver(claim)) return {grown: true};
 	const wants = rendered.requestBytes;
 	const asks = parseQuantity(claim.spec.resources?.requests?.['storage'] ?? '0') ?? 0n;
 	if (asks < wants) return {request: formatQuantity(wants), grown: false};
@@ -89,7 +133,10 @@ function tendBound(observed: Observed, claim: PersistentVolumeClaim): DataVolume
 			'Growing',
 			`Claim ${claim.metadata.name} is being grown to ${claim.spec.resources?.requests?.['storage']}`,
 		);
-	const {importSource, cloneSource, population} = observed;
+	const {dataVolume, importSource, cloneSource, population} = observed;
+	const way = claim.metadata.annotations?.[annotations.cloneType];
+	if (dataVolume && observed.clone && way && way !== dataVolume.metadata.annotations?.[annotations.cloneType])
+		return {do: 'recordWay', on: dataVolume, way};
 	// They stay until the prime claim is gone: without them nobody would know what it is for.
 	if (population && population.stage !== 'done') return nothing;
 	if (importSource && !importSource.metadata.deletionTimestamp) return {do: 'deleteImportSource', source: importSource};
@@ -97,29 +144,133 @@ function tendBound(observed: Observed, claim: PersistentVolumeClaim): DataVolume
 	return nothing;
 }
 
-function cannotBeRestored({clone}: Observed): boolean {
-	const serving = clone?.serving;
-	return serving?.state === 'none' || (serving?.state === 'pending' && serving.aliasLeaves === true);
+/** Said only when it lasts: that a storage is busy for a moment is how pacing finds out. */
+const busyForMs = 60_000;
+/** Back-pressure ends by itself; that it never does is believed later than that a silent storage has forgotten. */
+const busyPatience = 8;
+
+const sayNo = (what: string, {code, message}: {code: string; message: string}) => `${what} (${code}): ${message}`;
+
+function triedBefore(gaveUp: GaveUp): string {
+	return gaveUp.ways.length === 0 ? '' : `. Tried before: ${describeGaveUp(gaveUp)}`;
+}
+
+function giveUp(dataVolume: DataVolume, clone: ObservedClone, given: GivenUpWay, lost?: LostSnapshot): DataVolumePlan {
+	return {do: 'recordTries', dataVolume, gaveUp: withWay(clone.gaveUp, given), given, ...(lost && {lost})};
+}
+
+/**
+ * What follows from how long the storage has been making a claim and from what it said: undefined as long as it is to be
+ * waited for.
+ *
+ * @param way that fails with it; undefined where no other is left.
+ */
+function judge(
+	observed: Observed,
+	dataVolume: DataVolume,
+	clone: ObservedClone,
+	{making, way}: {readonly making: ObservedMaking; readonly way: CloneWay | undefined},
+): DataVolumePlan | undefined {
+	const {claim, failure, forMs} = making;
+	const fromShared = claim.spec.dataSource?.kind === 'VolumeSnapshot' && clone.origin.kind === 'PersistentVolumeClaim';
+	const give = (code: string, message: string) =>
+		way && giveUp(dataVolume, clone, {way, code, message}, code === 'NotFound' ? lost : undefined);
+	// On node-local storage NotFound may mean: not on this node.
+	const isLost = failure?.kind === 'notFound' && fromShared && !clone.policy.nodeLocal;
+	const lost = isLost && clone.shared ? {shared: clone.shared, message: failure.message} : undefined;
+	if (lost) {
+		const {lostClaim} = clone.gaveUp;
+		const uid = claim.metadata.uid ?? '';
+		if (lostClaim === undefined) {
+			return {do: 'recordTries', dataVolume, gaveUp: {...clone.gaveUp, lostClaim: uid}, lost};
+		}
+		if (lostClaim === uid && observed.claim) return {do: 'abandonClaim', claim: observed.claim, lost};
+	}
+	if (failure?.kind === 'permanent' || failure?.kind === 'notFound') {
+		return give(failure.code, failure.message) ?? failing(clone, making);
+	}
+	const patience = failure?.kind === 'busy' ? busyPatience : 1;
+	const deadlineMs = (clone.policy.restoreDeadlineSeconds ?? observed.deadlines.restoreMs / 1000) * 1000;
+	// A quota is for people to raise: the storage was not even asked.
+	if (failure?.kind !== 'refused' && forMs > deadlineMs * patience) {
+		const said = failure ? `, last answer ${failure.code}: ${failure.message}` : '';
+		const given = give('RestoreDeadline', `Not made within ${(deadlineMs * patience) / 1000} s${said}`);
+		if (given) return given;
+	}
+	return failing(clone, making);
+}
+
+/** What a person is told of a storage that says no. */
+function failing({gaveUp}: ObservedClone, {claim, failure, forMs}: ObservedMaking): DataVolumePlan | undefined {
+	if (!failure || (failure.kind === 'busy' && forMs < busyForMs)) return undefined;
+	const where = `claim ${claim.metadata.namespace}/${claim.metadata.name}`;
+	return failure.kind === 'busy'
+		? wait('StorageBusy', `${sayNo(`The storage puts ${where} off`, failure)}${triedBefore(gaveUp)}`)
+		: wait('ProvisioningFailed', `${sayNo(`The storage does not make ${where}`, failure)}${triedBefore(gaveUp)}`);
+}
+
+function tendRestore(
+	observed: Observed,
+	dataVolume: DataVolume,
+	clone: ObservedClone,
+	claim: PersistentVolumeClaim,
+): DataVolumePlan {
+	const {serving, gaveUp, origin} = clone;
+	const way: CloneWay = claim.spec.dataSource?.kind === 'VolumeSnapshot' ? 'snapshot' : 'csi-clone';
+	if (isGivenUp(gaveUp, way)) return {do: 'abandonClaim', claim};
+	// What it should be restored from is lost, or about to be: made anew from another snapshot.
+	const isLost = serving?.state === 'none' || (serving?.state === 'pending' && serving.aliasLeaves === true);
+	if (way === 'snapshot' && isLost) return {do: 'abandonClaim', claim};
+	// The snapshot that the user named is all there is, for a copy as well.
+	const isOnlySource = origin.kind === 'VolumeSnapshot' && observed.making?.failure?.kind === 'notFound';
+	const judged =
+		observed.making &&
+		judge(observed, dataVolume, clone, {making: observed.making, way: isOnlySource ? undefined : way});
+	const from = `${way === 'snapshot' ? 'snapshot' : 'claim'} ${claim.spec.dataSource?.name}`;
+	return judged ?? wait('Restoring', `Claim ${claim.metadata.name} is being restored from ${from}`);
+}
+
+/** The populate layer fills it; what it reads from can be lost, and the storage can fail it, as with a restore. */
+function tendPopulated(
+	observed: Observed,
+	dataVolume: DataVolume,
+	claim: PersistentVolumeClaim,
+	population: Population,
+): DataVolumePlan {
+	const {clone, cloneSource, making, happened} = observed;
+	const waiting = wait('Population', population.message);
+	if (!clone) return sourceObject(observed, dataVolume) ?? waiting;
+	const {gaveUp, serving, origin, decision} = clone;
+	const ofShared = origin.kind === 'PersistentVolumeClaim' && cloneSource?.spec.source.kind === 'VolumeSnapshot';
+	if (ofShared && (isGivenUp(gaveUp, 'snapshot') || isGivenUp(gaveUp, 'copy'))) return {do: 'abandonClaim', claim};
+	if (ofShared && serving?.state === 'none' && population.stage === 'waiting') return {do: 'abandonClaim', claim};
+	const missing = sourceObject(observed, dataVolume);
+	if (missing) return missing;
+	if (happened && claim.metadata.annotations?.[annotations.cloneType] === undefined)
+		return {do: 'recordWay', on: claim, way: happened};
+	const way: CloneWay = decision?.route === 'restoreOrCopy' ? 'snapshot' : 'copy';
+	const reads = making?.claim.spec.dataSource?.kind === 'VolumeSnapshot';
+	// Without a word of the storage, a restore of the populate layer may be waiting for a node.
+	const judged =
+		making?.failure && judge(observed, dataVolume, clone, {making, way: ofShared && reads ? way : undefined});
+	return judged ?? waiting;
 }
 
 function tendPending(observed: Observed, dataVolume: DataVolume, claim: PersistentVolumeClaim): DataVolumePlan {
-	const {source, rendered, population, node} = observed;
-	if (population) return sourceObject(observed, dataVolume) ?? wait('Population', population.message);
+	const {rendered, population, node, clone} = observed;
+	if (population) return tendPopulated(observed, dataVolume, claim, population);
 	const given = claim.metadata.annotations ?? {};
 	const waitsForConsumer =
 		!isRenderProblem(rendered) &&
 		rendered.storageClass.volumeBindingMode === 'WaitForFirstConsumer' &&
 		!given[annotations.selectedNode];
-	if (waitsForConsumer && given[annotations.bindImmediate] !== undefined && isRestoredFromSnapshot(claim)) {
+	if (waitsForConsumer && given[annotations.bindImmediate] !== undefined && clone && isMadeByDriver(claim)) {
 		return node ? {do: 'selectNode', claim, node} : wait('NoNode', 'No node is ready that has the storage driver');
 	}
 	if (waitsForConsumer) return wait('FirstConsumer', `Claim ${claim.metadata.name} waits for its first consumer`);
-	const external = !isRefusal(source) && source.kind === 'external';
-	// What it should be restored from is lost. It is bound to nothing and holds nothing: made anew from another snapshot.
-	if (cannotBeRestored(observed) && isRestoredFromSnapshot(claim)) return {do: 'abandonClaim', claim};
-	return external
-		? wait('Binding', `PVC ${claim.metadata.name} Pending`)
-		: wait('Restoring', `Claim ${claim.metadata.name} is being restored from snapshot ${claim.spec.dataSource?.name}`);
+	return clone
+		? tendRestore(observed, dataVolume, clone, claim)
+		: wait('Binding', `PVC ${claim.metadata.name} Pending`);
 }
 
 function tendClaim(observed: Observed, dataVolume: DataVolume, claim: PersistentVolumeClaim): DataVolumePlan {
@@ -142,6 +293,21 @@ function tendClaim(observed: Observed, dataVolume: DataVolume, claim: Persistent
 	}
 }
 
+/** What a copy reads from; undefined while that is not there. */
+function populatedFrom({origin, decision, serving, minimumBytes}: ObservedClone): CloneOrigin | undefined {
+	const size = minimumBytes > 0n ? {minimumSize: formatQuantity(minimumBytes)} : {};
+	if (origin.kind === 'VolumeSnapshot') return {...origin, ...size};
+	if (decision && !needsShared(decision)) return origin;
+	switch (serving?.state) {
+		case 'ready':
+			return {kind: 'VolumeSnapshot', namespace: origin.namespace, name: serving.snapshotName, ...size};
+		case 'pending':
+			return undefined;
+		default:
+			return decision ? undefined : origin;
+	}
+}
+
 /** The object that the claim's dataSourceRef names comes first: without it nobody knows what to fill the claim with. */
 function sourceObject(
 	{source, importSource, cloneSource, clone}: Observed,
@@ -156,10 +322,10 @@ function sourceObject(
 		case 'blank':
 			return importSource ? undefined : {do: 'createImportSource', source: makeImportSource(dataVolume, {blank: {}})};
 		case 'pvc':
-		case 'snapshot':
-			return cloneSource || !clone
-				? undefined
-				: {do: 'createCloneSource', source: makeCloneSource(dataVolume, clone.origin)};
+		case 'snapshot': {
+			const from = cloneSource ? undefined : clone && populatedFrom(clone);
+			return from && {do: 'createCloneSource', source: makeCloneSource(dataVolume, from)};
+		}
 		case 'external':
 			return undefined;
 		default:
@@ -167,27 +333,125 @@ function sourceObject(
 	}
 }
 
-/** Equal-size drivers restore at the source's size and grow afterwards; the others restore at the size that is wanted. */
-function restoreRequest(clone: ObservedClone, rendered: Rendered): string {
-	const {minimumBytes, equalSizeRestore} = clone;
-	if (equalSizeRestore && minimumBytes > 0n) return formatQuantity(minimumBytes);
+/** Equal-size drivers begin at the source's size and grow afterwards; the others begin at the size that is wanted. */
+function restoreRequest({minimumBytes}: ObservedClone, rendered: Rendered, equalSize: boolean): string {
+	if (equalSize && minimumBytes > 0n) return formatQuantity(minimumBytes);
 	if (minimumBytes > rendered.requestBytes) return formatQuantity(minimumBytes);
 	return rendered.spec.resources?.requests?.['storage'] ?? formatQuantity(rendered.requestBytes);
 }
 
-function restore(
-	dataVolume: DataVolume,
-	clone: ObservedClone,
-	rendered: Rendered,
-	decision: CloneDecision,
-	snapshotName: string,
-	rule?: ReuseRule,
-): DataVolumePlan {
-	const request = restoreRequest(clone, rendered);
-	const {volumeBindingMode, provisioner} = rendered.storageClass;
-	const atOnce = volumeBindingMode !== 'WaitForFirstConsumer' && {provisioner};
-	const claim = makeRestoredClaim(dataVolume, rendered.spec, {name: snapshotName, request, rule, ...atOnce});
-	return {do: 'restoreClaim', claim, snapshotName, window: clone.restoreWindow, decision};
+const paceOf = ({policy}: ObservedClone): PaceLimits => ({start: policy.restoreWindow, most: mostRestores(policy)});
+
+function writerOf({writers: [writer]}: ObservedClone): string | undefined {
+	return writer && `${writer.metadata.namespace}/${writer.metadata.name}`;
+}
+
+/** One that was there before the cut, although Pods were shown too late for it to be seen when the clone was asked for. */
+function writerAtCut(clone: ObservedClone): string | undefined {
+	const cutAfter = clone.serving?.state === 'ready' ? clone.serving.cutAfter : undefined;
+	const before = (at: string | undefined) => at !== undefined && cutAfter !== undefined && at <= cutAfter;
+	return writerOf({...clone, writers: clone.writers.filter(({metadata}) => before(metadata.creationTimestamp))});
+}
+
+const quietOf = ({wantsQuiet, origin: {namespace, name}}: ObservedClone) =>
+	wantsQuiet ? {namespace, name} : undefined;
+
+/** Who makes it, where nothing is to be waited for. */
+function provisionerOf({storageClass: {volumeBindingMode, provisioner}}: Rendered) {
+	return volumeBindingMode === 'WaitForFirstConsumer' ? {} : {provisioner};
+}
+
+interface Start {
+	readonly dataVolume: DataVolume;
+	readonly clone: ObservedClone;
+	readonly rendered: Rendered;
+	readonly decision: CloneDecision;
+}
+
+function restore({dataVolume, clone, rendered, decision}: Start, name: string, rule?: ReuseRule): DataVolumePlan {
+	const request = restoreRequest(clone, rendered, clone.policy.equalSizeRestore);
+	const from = {kind: 'VolumeSnapshot', name, request, rule, ...provisionerOf(rendered)} as const;
+	const claim = makeRestoredClaim(dataVolume, rendered.spec, from);
+	return {do: 'restoreClaim', claim, pace: paceOf(clone), decision, writer: writerAtCut(clone)};
+}
+
+function cloneByDriver({dataVolume, clone, rendered, decision}: Start): DataVolumePlan {
+	const {equalSizeRestore, equalSizeCsiClone} = clone.policy;
+	const request = restoreRequest(clone, rendered, equalSizeRestore || equalSizeCsiClone);
+	const {declined} = decision;
+	const given = {name: clone.origin.name, request, declined, ...provisionerOf(rendered)};
+	const from = {kind: 'PersistentVolumeClaim', ...given} as const;
+	const claim = makeRestoredClaim(dataVolume, rendered.spec, from);
+	// The driver copies the claim as it is after this claim was made: fresh by itself.
+	return {do: 'restoreClaim', claim, pace: paceOf(clone), decision, writer: writerOf(clone), quiet: quietOf(clone)};
+}
+
+function populate(observed: Observed, {dataVolume, clone, rendered, decision}: Start): DataVolumePlan {
+	const {cloneSource} = observed;
+	const from = populatedFrom(clone);
+	if (!from) return wait('SnapshotNotReady', 'Waiting for the snapshot to copy from');
+	// Of a way that was given up, or of a snapshot that is lost; its spec cannot change.
+	const isOther =
+		cloneSource && (cloneSource.spec.source.name !== from.name || cloneSource.spec.source.kind !== from.kind);
+	if (isOther) {
+		const {name, namespace, deletionTimestamp} = cloneSource.metadata;
+		return deletionTimestamp
+			? wait('ClaimTerminating', `VolumeCloneSource ${namespace}/${name} is being deleted`)
+			: {do: 'deleteCloneSource', source: cloneSource};
+	}
+	const claim = makePopulatedClaim(dataVolume, rendered.spec, {kind: 'clone', origin: from, decision});
+	return sourceObject(observed, dataVolume) ?? {do: 'createClaim', claim, decision};
+}
+
+/** As CDI does where it is asked to: no clone is begun while a Pod may write to the source. */
+function notQuiet(clone: ObservedClone): DataVolumePlan | undefined {
+	const writer = writerOf(clone);
+	return clone.wantsQuiet && writer !== undefined
+		? wait('CloneSourceInUse', `pod ${writer} using PersistentVolumeClaim ${clone.origin.name}`)
+		: undefined;
+}
+
+/** The storage makes the snapshot: what it said, and for how long, may be enough to go another way. */
+function tendCut(observed: Observed, {dataVolume, clone, decision}: Start): DataVolumePlan {
+	const {serving, policy} = clone;
+	if (serving?.state !== 'pending') return nothing;
+	const {cut, message} = serving;
+	if (!cut) return wait('SnapshotNotReady', message);
+	const failure = cut.error === undefined ? undefined : parseFailure(cut.error);
+	const way = requestWay(decision.route) === 'copy' && decision.route !== 'restoreOrCopy' ? 'copy' : 'snapshot';
+	if (failure?.kind === 'permanent' || failure?.kind === 'notFound') {
+		return giveUp(dataVolume, clone, {
+			way,
+			code: failure.code,
+			message: `The snapshot was not cut: ${failure.message}`,
+		});
+	}
+	// What has not begun waits for other cuts, or for snapshots to go of which the storage takes no more.
+	const patience = failure?.kind === 'busy' || !cut.isBegun ? busyPatience : 1;
+	const deadlineMs = (policy.cutDeadlineSeconds ?? observed.deadlines.cutMs / 1000) * 1000 * patience;
+	const forMs = observed.nowMs - Date.parse(cut.since ?? '');
+	const said = failure ? `. The storage says (${failure.code}): ${failure.message}` : '';
+	if (forMs > deadlineMs) {
+		const why = `The snapshot was not ready within ${deadlineMs / 1000} s${said}`;
+		return giveUp(dataVolume, clone, {way, code: 'CutDeadline', message: why});
+	}
+	return wait('SnapshotNotReady', `${message}${said}`);
+}
+
+function startShared(observed: Observed, given: Start): DataVolumePlan {
+	const {dataVolume, clone, decision} = given;
+	const request = requestOf(dataVolume, requestWay(decision.route));
+	if (!request || !clone.serving) return nothing;
+	switch (clone.serving.state) {
+		case 'none':
+			return notQuiet(clone) ?? {do: 'askForSnapshot', request, writer: writerOf(clone), quiet: quietOf(clone)};
+		case 'pending':
+			return tendCut(observed, given);
+		case 'ready':
+			return decision.route === 'restore' ? restore(given, clone.serving.snapshotName) : populate(observed, given);
+		default:
+			return clone.serving satisfies never;
+	}
 }
 
 function startClone(
@@ -200,33 +464,31 @@ function startClone(
 	if (problem?.reason === 'CloneNotAuthorized') return wait(problem.reason, problem.message);
 	// What was cut for this request serves it, whatever became of its source meanwhile.
 	if (problem && serving?.state === 'ready') {
-		return restore(dataVolume, clone, rendered, {way: 'snapshot', declined: []}, serving.snapshotName);
+		const copies = writtenWay(dataVolume) === 'copy';
+		const kept = {way: copies ? 'copy' : 'snapshot', route: copies ? 'copySnapshot' : 'restore', declined: []} as const;
+		return startShared(observed, {dataVolume, clone, rendered, decision: kept});
 	}
 	if (problem) return wait(problem.reason, problem.message);
 	if (!decision) return nothing;
-	const request = requestOf(dataVolume);
-	if (decision.way === 'snapshot' && request && serving) {
-		switch (serving.state) {
-			case 'none':
-				return {do: 'askForSnapshot', request};
-			case 'pending':
-				return wait('SnapshotNotReady', serving.message);
-			case 'ready':
-				return restore(dataVolume, clone, rendered, decision, serving.snapshotName);
-			default:
-				return serving satisfies never;
-		}
+	const given: Start = {dataVolume, clone, rendered, decision};
+	if (origin.kind === 'VolumeSnapshot') {
+		// One of another namespace is restored there and moved here.
+		return decision.route === 'restore' && snapshot
+			? restore(given, snapshot.metadata.name, 'SnapshotSource')
+			: populate(observed, given);
 	}
-	if (decision.way === 'snapshot' && snapshot)
-		return restore(dataVolume, clone, rendered, decision, snapshot.metadata.name, 'SnapshotSource');
-	// A copy; or a snapshot of another namespace, restored there and moved here.
-	return (
-		sourceObject(observed, dataVolume) ?? {
-			do: 'createClaim',
-			claim: makePopulatedClaim(dataVolume, rendered.spec, {kind: 'clone', origin, decision}),
-			decision,
-		}
-	);
+	switch (decision.route) {
+		case 'restore':
+		case 'restoreOrCopy':
+		case 'copySnapshot':
+			return startShared(observed, given);
+		case 'csiClone':
+			return notQuiet(clone) ?? cloneByDriver(given);
+		case 'copyClaim':
+			return populate(observed, given);
+		default:
+			return decision.route satisfies never;
+	}
 }
 
 function start(observed: Observed, dataVolume: DataVolume, source: Source): DataVolumePlan {

@@ -6,7 +6,7 @@ import {findCondition} from '../api/conditions.ts';
 import type {DataVolumePhase, DataVolumeStatus} from '../api/datavolume.ts';
 import {annotations} from '../api/names.ts';
 import type {EventText} from '../kube/events.ts';
-import type {CloneDecision} from '../smartclone/strategy.ts';
+import type {CloneDecision, CloneWay} from '../smartclone/strategy.ts';
 import type {DataVolumePlan} from './decide.ts';
 import type {Observed} from './observe.ts';
 
@@ -23,6 +23,7 @@ const warnings = new Set([
 	'StorageClassMissing',
 	'StorageClassNotCsi',
 	'CloneSourceInUse',
+	'ProvisioningFailed',
 	'ClaimLost',
 ]);
 
@@ -138,12 +139,44 @@ export function hasWarning({conditions}: DataVolumeStatus): boolean {
 	return warnings.has(bound?.reason ?? '') || workerTrouble.has(running?.reason ?? '');
 }
 
-/** A clone that is copied although it could be shared elsewhere: which conditions are missing, once, when its claim is made. */
+const ways: Readonly<Record<CloneWay, string>> = {
+	snapshot: 'by snapshot',
+	'csi-clone': 'by the storage driver',
+	copy: 'by a copy of a snapshot',
+};
+
+/** Why a clone is not shared, and what it shows of a source in use: once, when that is decided. */
 export function decisionEvents(plan: DataVolumePlan): EventText[] {
-	const decision: CloneDecision | undefined = plan.do === 'createClaim' ? plan.decision : undefined;
-	return (decision?.declined ?? []).map(({code, message}) => ({
+	switch (plan.do) {
+		case 'askForSnapshot':
+			return crashConsistent(plan.writer);
+		case 'restoreClaim':
+			return [...declinedEvents(plan.decision), ...crashConsistent(plan.writer)];
+		case 'createClaim':
+			return plan.decision ? declinedEvents(plan.decision) : [];
+		case 'recordTries': {
+			if (!plan.given) return [];
+			const {way, code, message} = plan.given;
+			const text = `No longer tried ${ways[way]} (${code}): ${message}`;
+			return [{type: 'Warning', reason: 'CloneWayGivenUp', message: text}];
+		}
+		default:
+			return [];
+	}
+}
+
+function declinedEvents({way, declined}: CloneDecision): EventText[] {
+	// Restored from a snapshot, nothing is worse than it could be.
+	if (way === 'snapshot') return [];
+	return declined.map(({way: before, code, message}) => ({
 		type: 'Warning',
 		reason: code,
-		message: `Not cloned by snapshot: ${message}`,
+		message: `Not cloned ${ways[before]}: ${message}`,
 	}));
+}
+
+function crashConsistent(writer: string | undefined): EventText[] {
+	if (writer === undefined) return [];
+	const message = `Pod ${writer} may be writing to the source: the clone is as after a power cut at one moment; annotation onesnap.io/consistency: quiet waits instead`;
+	return [{type: 'Normal', reason: 'CrashConsistent', message}];
 }

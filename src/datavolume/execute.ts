@@ -1,14 +1,20 @@
 /** A plan as API calls. Answers that a person must hear of are outcomes, the others are thrown and tried again. */
 import {annotations, fieldManager} from '../api/names.ts';
+import type {DataVolume} from '../api/datavolume.ts';
+import type {PersistentVolumeClaim} from '../api/kubernetes.ts';
 import type {KubeApi} from '../kube/client.ts';
 import {createOnce} from '../kube/create-once.ts';
 import {deleteExactly} from '../kube/delete-exactly.ts';
-import {ApiError, isExceededQuota} from '../kube/errors.ts';
+import {ApiError, isConflict, isExceededQuota, isNotFound} from '../kube/errors.ts';
 import * as resources from '../kube/resources.ts';
+import type {Resource} from '../kube/resources.ts';
+import type {SmartClone} from '../smartclone/controller.ts';
 import type {WaitingRequests} from '../smartclone/requests.ts';
 import type {RestoreWindow, Wake} from '../smartclone/restore-window.ts';
 import type {DataVolumePlan} from './decide.ts';
+import {formatGaveUp} from './gave-up.ts';
 import {clonesDeclinedTotal, clonesTotal} from './metrics.ts';
+import {paceKeyOf} from './pace-key.ts';
 import type {Outcome} from './status.ts';
 
 export interface ExecuteContext {
@@ -18,6 +24,8 @@ export interface ExecuteContext {
 	/** Of the DataVolume. */
 	readonly uid: string;
 	readonly wake: Wake;
+	/** Heard by whoever keeps the shared snapshots. Idempotent. */
+	readonly lost?: Pick<SmartClone['lost'], 'report'>;
 	readonly signal: AbortSignal;
 }
 
@@ -33,6 +41,39 @@ async function createClaim({api, signal}: ExecuteContext, plan: ClaimPlan): Prom
 		if (isExceededQuota(error)) return {quota: error.statusMessage};
 		if (error instanceof ApiError && (error.code === 422 || error.code === 403)) return {invalid: error.statusMessage};
 		throw error;
+	}
+}
+
+/** One that was bound meanwhile is complete, and stays: the version that was read is a condition. */
+async function abandon({api, signal}: ExecuteContext, {metadata}: PersistentVolumeClaim): Promise<void> {
+	const {uid, resourceVersion} = metadata;
+	try {
+		await api.delete(resources.persistentVolumeClaims, metadata, {uid, resourceVersion, signal});
+	} catch (error) {
+		if (!isConflict(error)) throw error;
+	}
+}
+
+function isDataVolume(object: PersistentVolumeClaim | DataVolume): object is DataVolume {
+	return object.kind === 'DataVolume';
+}
+
+/** On this very object; one that is gone needs it no more. */
+async function annotate<T extends PersistentVolumeClaim | DataVolume>(
+	{api, signal}: ExecuteContext,
+	resource: Resource<T>,
+	{metadata}: T,
+	values: Readonly<Record<string, string>>,
+): Promise<void> {
+	const patch = {metadata: {annotations: values}};
+	try {
+		await api.mergePatch<PersistentVolumeClaim | DataVolume>(resource, metadata, patch, {
+			uid: metadata.uid,
+			fieldManager,
+			signal,
+		});
+	} catch (error) {
+		if (!isNotFound(error) && !isConflict(error)) throw error;
 	}
 }
 
@@ -61,14 +102,28 @@ export async function execute(context: ExecuteContext, plan: DataVolumePlan): Pr
 		case 'createClaim':
 			return createClaim(context, plan);
 		case 'restoreClaim': {
-			if (!window.take(plan.snapshotName, uid, plan.window, wake)) return {paced: true};
+			if (!window.take(paceKeyOf(plan.claim) ?? '', uid, plan.pace, wake)) return {paced: true};
 			const outcome = await createClaim(context, plan);
 			if (outcome.quota || outcome.invalid) window.forget(uid);
 			return outcome;
 		}
 		case 'abandonClaim':
-			await deleteExactly(api, resources.persistentVolumeClaims, plan.claim, signal);
+			if (plan.lost) context.lost?.report(plan.lost.shared, plan.lost.message);
+			await abandon(context, plan.claim);
 			return {};
+		case 'recordTries':
+			// Also where the write below was done before a crash: what was reported is remembered in memory only.
+			if (plan.lost) context.lost?.report(plan.lost.shared, plan.lost.message);
+			await annotate(context, resources.dataVolumes, plan.dataVolume, {
+				[annotations.gaveUp]: formatGaveUp(uid, plan.gaveUp),
+			});
+			return {};
+		case 'recordWay': {
+			const way = {[annotations.cloneType]: plan.way};
+			if (isDataVolume(plan.on)) await annotate(context, resources.dataVolumes, plan.on, way);
+			else await annotate(context, resources.persistentVolumeClaims, plan.on, way);
+			return {};
+		}
 		case 'growClaim':
 			await api.mergePatch(
 				resources.persistentVolumeClaims,

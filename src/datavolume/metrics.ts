@@ -16,6 +16,28 @@ export const clonesDeclinedTotal = new Counter({
 	registers: [registry],
 });
 
+export const waysGivenUpTotal = new Counter({
+	name: 'onesnap_clone_ways_given_up_total',
+	help: 'Ways that clones tried in vain, by the code of the answer or what ran out',
+	labelNames: ['way', 'code'],
+	registers: [registry],
+});
+
+export const restorePushbacksTotal = new Counter({
+	name: 'onesnap_restore_pushbacks_total',
+	help: 'Restores that the storage put off because there were too many',
+	labelNames: ['driver'],
+	registers: [registry],
+});
+
+/** Of the snapshot that was restored from last. */
+export const restoreWindowSize = new Gauge({
+	name: 'onesnap_restore_window_count',
+	help: 'Restores that may be in flight from one snapshot, as adapted to the answers of the storage',
+	labelNames: ['driver'],
+	registers: [registry],
+});
+
 export const dataVolumeSeconds = new Histogram({
 	name: 'onesnap_datavolume_seconds',
 	help: 'From the creation of a DataVolume to its phase Succeeded',

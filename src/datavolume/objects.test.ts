@@ -102,7 +102,7 @@ describe('claims by way', () => {
 	});
 
 	test('a clone of its own namespace needs no other one', () => {
-		const decision = {way: 'snapshot', declined: []} as const;
+		const decision = {way: 'snapshot', route: 'restore', declined: []} as const;
 		const made = makePopulatedClaim(of, spec, {kind: 'clone', origin: {...elsewhere, namespace: 'ns'}, decision});
 		expect(made.metadata.annotations).not.toHaveProperty([annotations.dataSourceNamespace]);
 		expect(made.metadata.annotations).not.toHaveProperty([annotations.cloneFallbackReason]);
@@ -110,8 +110,32 @@ describe('claims by way', () => {
 	});
 
 	test('a restore asks for its own size and keeps the limits', () => {
-		const made = makeRestoredClaim(of, spec, {name: 'snapshot', request: '2Gi'});
+		const made = makeRestoredClaim(of, spec, {kind: 'VolumeSnapshot', name: 'snapshot', request: '2Gi'});
 		expect(made.spec.resources).toEqual({requests: {storage: '2Gi'}, limits: {storage: '5Gi'}});
 		expect(made.spec.dataSource).toMatchObject({kind: 'VolumeSnapshot', name: 'snapshot'});
+	});
+
+	test('a clone by the driver names the claim, and says why it is no restore', () => {
+		const declined = [{way: 'snapshot', code: 'NoVolumeSnapshotClass', message: 'create one'}] as const;
+		const made = makeRestoredClaim(of, spec, {kind: 'PersistentVolumeClaim', name: 'golden', request: '2Gi', declined});
+		expect(made.spec.dataSource).toEqual({kind: 'PersistentVolumeClaim', name: 'golden'});
+		expect(made.metadata.annotations).toMatchObject({
+			[annotations.cloneType]: 'csi-clone',
+			[annotations.cloneFallbackReason]: 'NoVolumeSnapshotClass: create one',
+		});
+	});
+
+	test('one whose way is open does not name it, and does not inherit it from what was tried', () => {
+		const tried = dataVolume({annotations: {[annotations.cloneType]: 'copy', [annotations.gaveUp]: '{}'}});
+		const decision = {way: 'snapshot', route: 'restoreOrCopy', declined: []} as const;
+		const made = makePopulatedClaim(tried, spec, {kind: 'clone', origin: elsewhere, decision});
+		expect(made.metadata.annotations).not.toHaveProperty([annotations.cloneType]);
+		expect(made.metadata.annotations).not.toHaveProperty([annotations.gaveUp]);
+	});
+
+	test('a clone source says what a restore must ask for', () => {
+		const made = makeCloneSource(of, {...elsewhere, minimumSize: '10Gi'});
+		expect(made.metadata.annotations).toHaveProperty([annotations.minimumSize], '10Gi');
+		expect(made.spec.source).not.toHaveProperty('minimumSize');
 	});
 });

@@ -12,7 +12,7 @@ import {
 } from '../api/names.ts';
 import type {VolumeCloneSource, VolumeImportSource} from '../api/populator.ts';
 import type {ReuseRule} from '../api/sharedsnapshot.ts';
-import type {CloneDecision} from '../smartclone/strategy.ts';
+import type {CloneDecision, CloneWay} from '../smartclone/strategy.ts';
 import {describeDeclined} from '../smartclone/strategy.ts';
 
 function uidOf(dataVolume: DataVolume): string {
@@ -37,6 +37,10 @@ const notForClaims: readonly string[] = [
 	'kubectl.kubernetes.io/last-applied-configuration',
 	annotations.sharedSnapshot,
 	annotations.reuseRule,
+	annotations.gaveUp,
+	annotations.consistency,
+	// Of the request that was assigned; a claim has its own.
+	annotations.cloneType,
 	// Admission asks the author of a claim whether he may clone from there. Of ours the author is the controller, who may.
 	annotations.dataSourceNamespace,
 	'cdi.kubevirt.io/storage.populatedFor',
@@ -99,6 +103,8 @@ export interface CloneOrigin {
 	readonly kind: 'PersistentVolumeClaim' | 'VolumeSnapshot';
 	readonly namespace: string;
 	readonly name: string;
+	/** What a restore must ask for at least, where the snapshot itself does not say enough. */
+	readonly minimumSize?: string;
 }
 
 /** In the namespace of what is cloned; an owner reference cannot reach there from another one, an annotation can. */
@@ -112,7 +118,10 @@ export function makeCloneSource(dataVolume: DataVolume, origin: CloneOrigin): Vo
 			name: cloneSourceName(uidOf(dataVolume)),
 			namespace: origin.namespace,
 			labels: {[labels.managedBy]: managedByValue},
-			annotations: {[annotations.ownedByDataVolume]: `${dataVolume.metadata.namespace}/${dataVolume.metadata.name}`},
+			annotations: {
+				[annotations.ownedByDataVolume]: `${dataVolume.metadata.namespace}/${dataVolume.metadata.name}`,
+				...(origin.minimumSize && {[annotations.minimumSize]: origin.minimumSize}),
+			},
 			...(sameNamespace && {ownerReferences: [ownedBy(dataVolume)]}),
 		},
 		spec: {
@@ -149,25 +158,27 @@ export function makePopulatedClaim(
 			},
 		},
 		annotations: {
-			...(clone && {[annotations.cloneType]: clone.decision.way}),
+			// Of one whose node is not known yet, nobody knows the way either: it is written when it is.
+			...(clone && clone.decision.route !== 'restoreOrCopy' && {[annotations.cloneType]: clone.decision.way}),
 			...(reason && {[annotations.cloneFallbackReason]: reason}),
 			...(elsewhere && {[annotations.dataSourceNamespace]: clone.origin.namespace}),
 		},
 	});
 }
 
-/** What a restore is of, and who does it. */
-export interface Restore {
-	/** Of the VolumeSnapshot. */
+/** What the provisioner makes a claim from, in the claim's own namespace. */
+export interface DriverOrigin {
+	readonly kind: 'VolumeSnapshot' | 'PersistentVolumeClaim';
 	readonly name: string;
 	readonly request: string;
 	readonly rule?: ReuseRule | undefined;
+	readonly declined?: CloneDecision['declined'];
 	/** Of a class that binds at once. */
 	readonly provisioner?: string | undefined;
 }
 
 /**
- * Restored by the provisioner from a VolumeSnapshot of its own namespace: binds only when it is complete.
+ * Made by the storage driver from a snapshot or another claim: binds only when it is complete.
  *
  * Where it need not wait for a consumer it names its provisioner itself. The volume binder would do so, in one update and
  * one event of the 20 requests a second that it has for all claims of the cluster; it leaves an annotation that is right
@@ -176,20 +187,27 @@ export interface Restore {
 export function makeRestoredClaim(
 	dataVolume: DataVolume,
 	spec: PersistentVolumeClaimSpec,
-	snapshot: Restore,
+	from: DriverOrigin,
 ): PersistentVolumeClaim {
+	const way: CloneWay = from.kind === 'VolumeSnapshot' ? 'snapshot' : 'csi-clone';
+	const reason = describeDeclined(from.declined ?? []);
 	return makeClaim(dataVolume, {
 		spec: {
 			...spec,
-			resources: {...spec.resources, requests: {storage: snapshot.request}},
-			dataSource: {apiGroup: 'snapshot.storage.k8s.io', kind: 'VolumeSnapshot', name: snapshot.name},
+			resources: {...spec.resources, requests: {storage: from.request}},
+			dataSource: {
+				...(from.kind === 'VolumeSnapshot' && {apiGroup: 'snapshot.storage.k8s.io'}),
+				kind: from.kind,
+				name: from.name,
+			},
 		},
 		annotations: {
-			[annotations.cloneType]: 'snapshot',
-			...(snapshot.rule && {[annotations.reuseRule]: snapshot.rule}),
-			...(snapshot.provisioner && {
-				[annotations.storageProvisioner]: snapshot.provisioner,
-				[annotations.betaStorageProvisioner]: snapshot.provisioner,
+			[annotations.cloneType]: way,
+			...(reason && {[annotations.cloneFallbackReason]: reason}),
+			...(from.rule && {[annotations.reuseRule]: from.rule}),
+			...(from.provisioner && {
+				[annotations.storageProvisioner]: from.provisioner,
+				[annotations.betaStorageProvisioner]: from.provisioner,
 			}),
 		},
 	});

@@ -6,11 +6,12 @@ import {annotations} from '../api/names.ts';
 import {parseSource} from '../api/source.ts';
 import type {KubeObject} from '../api/kubernetes.ts';
 import type {EventText} from '../kube/events.ts';
+import {noTrouble, observedClone} from '../../test/support/observed.ts';
 import {ManualClock} from '../process/manual-clock.ts';
 import type {DataVolumePlan} from './decide.ts';
-import type {Observed, ObservedClone} from './observe.ts';
+import type {Observed} from './observe.ts';
 import {renderClaim} from './render.ts';
-import {firstReportMs, nextReportMs, slowMs, StatusReports} from './report.ts';
+import {firstReportMs, nextReportMs, slowMs, spacingMs, StatusReports} from './report.ts';
 import type {Outcome} from './status.ts';
 
 const golden = {pvc: {namespace: 'images', name: 'golden'}};
@@ -18,16 +19,7 @@ const cloning = dataVolume({
 	source: golden,
 	annotations: {[annotations.sharedSnapshot]: 'shared-1/uid', [annotations.reuseRule]: 'GroupCommit'},
 });
-const clone: ObservedClone = {
-	origin: {kind: 'PersistentVolumeClaim', namespace: 'images', name: 'golden'},
-	problem: undefined,
-	decision: {way: 'snapshot', declined: []},
-	serving: {state: 'none'},
-	snapshot: undefined,
-	minimumBytes: 0n,
-	equalSizeRestore: false,
-	restoreWindow: 8,
-};
+const clone = observedClone();
 
 let clock: ManualClock;
 /** As the server has it; a test decides when the cache shows it. */
@@ -75,6 +67,7 @@ function observed(given: Partial<Observed> = {}): Observed {
 		cloneSource: undefined,
 		orphanSources: [],
 		node: undefined,
+		...noTrouble,
 		...given,
 	};
 }
@@ -140,9 +133,8 @@ describe('of a clone', () => {
 		const inLine: DataVolumePlan = {
 			do: 'restoreClaim',
 			claim: claim(),
-			snapshotName: 's',
-			window: 8,
-			decision: {way: 'snapshot', declined: []},
+			pace: {start: 8, most: 32},
+			decision: {way: 'snapshot', route: 'restore', declined: []},
 		};
 		await lasts(10 * slowMs, inLine, {}, {paced: true});
 		expect(writes).toEqual(['CloneFromSnapshotSourceInProgress']);
@@ -174,6 +166,35 @@ describe('of a clone', () => {
 		expect(writes).toEqual(['PendingPopulation']);
 		expect(told).toEqual(['Normal PendingPopulation']);
 	});
+});
+
+test('many clones at once write their phases in between one after the other, and what is final at once', async () => {
+	const many = Array.from({length: 20}, (_, index) => dataVolume({name: `disk-${index}`, source: golden}));
+	const written = new Map<string, number>();
+	const slow = new StatusReports({
+		clock,
+		onWritten: ({metadata}) => written.set(metadata.name, clock.monotonicMs()),
+		events: {record: () => undefined},
+		api: {mergePatchStatus: (_resource, _key, patch) => Promise.resolve(patch as never)},
+	});
+	const comeAgain = async (of: DataVolume): Promise<void> => {
+		if (written.has(of.metadata.name)) return;
+		const againMs = await slow.report(observed({dataVolume: of}), cutting, {}, AbortSignal.timeout(10_000));
+		if (againMs !== undefined) clock.after(againMs, () => void comeAgain(of));
+	};
+	for (const of of many) await comeAgain(of);
+	await clock.advance(firstReportMs + 10 * spacingMs);
+	const [last] = many.slice(-1);
+	expect(written.has(last?.metadata.name ?? '')).toBe(false);
+	await slow.report(observed({dataVolume: last, ...done}), {do: 'nothing'}, {}, AbortSignal.timeout(10_000));
+	expect(written.has(last?.metadata.name ?? '')).toBe(true);
+	await clock.advance(20 * spacingMs);
+	expect(written.size).toBe(many.length);
+	const times = [...written.values()].toSorted((a, b) => a - b);
+	expect(times.filter((at) => at < firstReportMs)).toEqual([]);
+	for (let index = 0; index + 6 < times.length; index++) {
+		expect((times[index + 6] ?? 0) - (times[index] ?? 0)).toBeGreaterThanOrEqual(5 * spacingMs);
+	}
 });
 
 test('an import has each of its phases written as it comes', async () => {

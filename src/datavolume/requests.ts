@@ -8,7 +8,8 @@ import {isConflict, isNotFound} from '../kube/errors.ts';
 import * as resources from '../kube/resources.ts';
 import type {Index} from '../kube/store.ts';
 import type {AssignedRequest, Assignment, CloneRequest, CloneRequests} from '../smartclone/requests.ts';
-import type {CloneWay} from '../smartclone/strategy.ts';
+import {type CloneWay, cloneWays} from '../smartclone/strategy.ts';
+import {gaveUpOf, isGivenUp} from './gave-up.ts';
 
 /**
  * The SharedSnapshot that this very DataVolume was assigned to. The annotation ends with the DataVolume's own UID: one
@@ -40,7 +41,10 @@ export const dataVolumesBySnapshot: Index<DataVolume> = {
 };
 
 /** @param way as decided now; without it, as it was when the request was assigned. */
-export function requestOf(dataVolume: DataVolume, way: CloneWay = wayOf(dataVolume)): CloneRequest | undefined {
+export function requestOf(
+	dataVolume: DataVolume,
+	way: CloneWay = writtenWay(dataVolume) ?? 'snapshot',
+): CloneRequest | undefined {
 	const {namespace = '', name, uid} = dataVolume.metadata;
 	const source = dataVolume.spec.source?.pvc;
 	if (!source || !uid) return undefined;
@@ -48,8 +52,15 @@ export function requestOf(dataVolume: DataVolume, way: CloneWay = wayOf(dataVolu
 	return {namespace, name, uid, source: {namespace: source.namespace, name: source.name}, way, restoresIn};
 }
 
-function wayOf({metadata}: DataVolume): CloneWay {
-	return metadata.annotations?.[annotations.cloneType] === 'copy' ? 'copy' : 'snapshot';
+/** The way that is written on it: users can write there too. */
+export function writtenWay({metadata}: DataVolume): CloneWay | undefined {
+	return cloneWays.find((way) => way === metadata.annotations?.[annotations.cloneType]);
+}
+
+/** It was assigned, but goes a way now that needs no snapshot. */
+function hasGivenUp(dataVolume: DataVolume, {way}: CloneRequest): boolean {
+	const gaveUp = gaveUpOf(dataVolume);
+	return isGivenUp(gaveUp, 'snapshot') || isGivenUp(gaveUp, way);
 }
 
 /** Nobody uses it yet, and its class makes no volume before somebody does. */
@@ -77,7 +88,9 @@ export function makeCloneRequests(api: KubeApi, caches: Caches): CloneRequests {
 					const leaves = caches.store(resources.namespaces).get(undefined, request.namespace)
 						?.metadata.deletionTimestamp;
 					const ended =
-						claim?.status?.phase === 'Bound' || (dataVolume.metadata.deletionTimestamp ?? leaves) !== undefined;
+						claim?.status?.phase === 'Bound' ||
+						(dataVolume.metadata.deletionTimestamp ?? leaves) !== undefined ||
+						hasGivenUp(dataVolume, request);
 					return [
 						{
 							...request,

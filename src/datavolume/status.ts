@@ -8,7 +8,7 @@ import type {DataVolumePhase, DataVolumeStatus} from '../api/datavolume.ts';
 import {isRefusal} from '../api/source.ts';
 import type {Population} from '../populate/population.ts';
 import type {DataVolumePlan, RefusalReason, WaitReason} from './decide.ts';
-import {isRestoredFromSnapshot} from './decide.ts';
+import {isMadeByDriver} from './decide.ts';
 import type {Observed} from './observe.ts';
 
 /** What the API server said to the plan, where that is to be reported. */
@@ -62,10 +62,13 @@ const waitPhases: Readonly<Record<WaitReason, DataVolumePhase>> = {
 	CloneWithoutSource: 'Pending',
 	CloneSourceNotReady: 'CloneScheduled',
 	CloneValidationFailed: 'Pending',
+	CloneSourceInUse: 'CloneScheduled',
 	SnapshotNotReady: 'SnapshotForSmartCloneInProgress',
 	ClaimTerminating: 'Pending',
 	FirstConsumer: 'PendingPopulation',
 	Restoring: 'CloneFromSnapshotSourceInProgress',
+	StorageBusy: 'CloneFromSnapshotSourceInProgress',
+	ProvisioningFailed: 'CloneFromSnapshotSourceInProgress',
 	Growing: 'PrepClaimInProgress',
 	Population: 'Pending',
 	Binding: 'Pending',
@@ -91,17 +94,28 @@ function phaseOf(observed: Observed, plan: DataVolumePlan, outcome: Outcome): Da
 			return 'PrepClaimInProgress';
 		case 'selectNode':
 			return 'CloneFromSnapshotSourceInProgress';
+		case 'recordTries':
+			return 'CloneScheduled';
 		case 'createClaim':
 		case 'createImportSource':
 		case 'createCloneSource':
 		case 'deleteImportSource':
 		case 'deleteCloneSource':
+		case 'recordWay':
 		case 'nothing':
 			return 'Pending';
 		default:
 			return plan satisfies never;
 	}
 }
+
+/** Of a claim that waits for its volume, these say more than that. */
+const toldOfClaims: ReadonlySet<WaitReason> = new Set([
+	'NoNode',
+	'ClaimTerminating',
+	'StorageBusy',
+	'ProvisioningFailed',
+]);
 
 function boundCondition(observed: Observed, plan: DataVolumePlan, outcome: Outcome): ConditionNews {
 	const {claim, population} = observed;
@@ -123,8 +137,7 @@ function boundCondition(observed: Observed, plan: DataVolumePlan, outcome: Outco
 	if (claim.status?.phase === 'Bound')
 		return {type: 'Bound', status: 'True', reason: 'Bound', message: `PVC ${name} Bound`};
 	if (population?.stage === 'waiting' && population.reason) return no(population.reason, population.message);
-	if (plan.do === 'wait' && (plan.reason === 'NoNode' || plan.reason === 'ClaimTerminating'))
-		return no(plan.reason, plan.message);
+	if (plan.do === 'wait' && toldOfClaims.has(plan.reason)) return no(plan.reason, plan.message);
 	return no('Pending', `PVC ${name} Pending`);
 }
 
@@ -150,7 +163,7 @@ function runningCondition(observed: Observed, phase: DataVolumePhase): Condition
 	if (phase === 'Succeeded') return {type: 'Running', status: 'False', reason: 'Completed', message: done};
 	const worker = observed.population && workerCondition(observed.population);
 	if (worker) return worker;
-	if (observed.claim && isRestoredFromSnapshot(observed.claim) && phase === 'CloneFromSnapshotSourceInProgress') {
+	if (observed.claim && isMadeByDriver(observed.claim) && phase === 'CloneFromSnapshotSourceInProgress') {
 		return {type: 'Running', status: 'True', reason: 'Populator is running', message: ''};
 	}
 	return {type: 'Running', status: 'False', reason: '', message: ''};

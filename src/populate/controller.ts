@@ -72,7 +72,8 @@ export function makePopulate({api, caches, events, log, clock, settings}: Popula
 		if (event && observed.target) events.record(observed.target, event);
 		if (plan.do === 'wait' || plan.do === 'giveUp') {
 			round.log.debug({plan: plan.do, reason: plan.do === 'wait' ? plan.reason : plan.failure}, 'population waits');
-			return {recheckAfterMs: plan.do === 'wait' && plan.reason === 'WorkerFailed' ? workerRetryMs : safetyNetMs};
+			const soon = plan.do === 'wait' && (plan.reason === 'WorkerFailed' || plan.reason === 'NoNode');
+			return {recheckAfterMs: soon ? workerRetryMs : safetyNetMs};
 		}
 		round.log.info({plan: plan.do}, 'population step');
 		await execute(api, plan, round.signal);

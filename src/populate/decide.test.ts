@@ -55,14 +55,27 @@ const cloneOrder = (given: Partial<ClaimCloneOrder> = {}): ClaimCloneOrder => ({
 	writers: [],
 	...given,
 });
+/** The clone source of a DataVolume that knows how large its source is. */
+const asking = (size: string) =>
+	cloneSource({
+		namespace: 'images',
+		of: {kind: 'VolumeSnapshot', name: 'snapshot'},
+		annotations: {[annotations.minimumSize]: size},
+	});
 const snapshotOrder = (given: Partial<SnapshotCloneOrder> = {}): SnapshotCloneOrder => ({
 	kind: 'cloneSnapshot',
 	source: cloneSource({namespace: 'images', of: {kind: 'VolumeSnapshot', name: 'snapshot'}}),
 	snapshot: snapshot({namespace: 'images', restoreSize: '2Gi'}),
 	content: snapshotContent(),
 	classesOfDriver: [storageClass({name: 'theirs', provisioner: 'other'})],
+	sourceVolume: undefined,
+	sourceClass: undefined,
 	copySource: undefined,
+	copySourceVolume: undefined,
 	...given,
+});
+const on = (hostname: string) => ({
+	required: {nodeSelectorTerms: [{matchExpressions: [{key: 'host', operator: 'In', values: [hostname]}]}]},
 });
 const otherDriver = {content: snapshotContent({driver: 'other'})};
 
@@ -78,6 +91,9 @@ function world(given: Partial<Observed> = {}): Observed {
 		prime: undefined,
 		primeVolume: undefined,
 		worker: undefined,
+		sender: undefined,
+		readFrom: undefined,
+		apart: false,
 		made: given.prime ? [given.prime] : [],
 		orphans: {pods: [], claims: []},
 		...given,
@@ -293,6 +309,54 @@ describe('a clone of a snapshot', () => {
 		expect(planOf(given(snapshotOrder(), {prime: pending}))).toMatchObject({reason: 'PrimeBinding'});
 	});
 
+	test('is complete when it is bound, whatever became of the snapshot', () => {
+		const gone = snapshotOrder({snapshot: undefined, content: undefined});
+		expect(planOf(given(gone, {prime: restored, primeVolume: primeVolume('2Gi')}))).toMatchObject({do: 'moveVolume'});
+		expect(planOf(given(gone, {prime: made({dataSource: {kind: 'VolumeSnapshot', name: 'snapshot'}})}))).toMatchObject({
+			reason: 'CloneWithoutSource',
+		});
+	});
+
+	test('that shall bind at once waits for a node, where nobody would be scheduled for it', () => {
+		const waiting = storageClass({waitsForConsumer: true});
+		const hurried = cloneTarget({
+			annotations: {[annotations.dataSourceNamespace]: 'images', [annotations.bindImmediate]: ''},
+		});
+		const rest = {target: hurried, storageClass: waiting};
+		const readFrom = volume({name: 'golden-volume', nodeAffinity: on('one')});
+		expect(planOf({...given(snapshotOrder()), ...rest, readFrom})).toMatchObject({
+			do: 'wait',
+			reason: 'NoNode',
+			message: expect.stringContaining('golden-volume'),
+		});
+		expect(planOf({...given(snapshotOrder()), ...rest, node: 'one'})).toMatchObject({
+			claim: {metadata: {annotations: {[annotations.selectedNode]: 'one'}}},
+		});
+	});
+
+	test.each<[string, Partial<SnapshotCloneOrder>, string]>([
+		['as the snapshot says', {snapshot: snapshot({namespace: 'images', restoreSize: '6Gi'})}, '6Gi'],
+		['as its source, where the driver says less, what is used of it perhaps', {}, '5Gi'],
+		[
+			'as its source, where the driver does not say',
+			{snapshot: snapshot({namespace: 'images', restoreSize: '0'})},
+			'5Gi',
+		],
+		['as who asks for it knows, where that is gone', {sourceVolume: undefined, source: asking('8Gi')}, '8Gi'],
+		['as the snapshot says, where nobody knows more', {sourceVolume: undefined, source: asking('much')}, '2Gi'],
+	])('is restored to be copied from in the class of its source, as large %s', (_, more, storage) => {
+		const classesOfDriver = ['a', 'theirs'].map((name) => storageClass({name, provisioner: 'other'}));
+		const sourceVolume = volume({name: 'golden-volume', capacity: '5Gi'});
+		const order = snapshotOrder({...otherDriver, classesOfDriver, sourceClass: 'theirs', sourceVolume, ...more});
+		expect(planOf(given(order, {prime: made({namespace: 'images'})}))).toMatchObject({
+			do: 'createClaim',
+			claim: {spec: {storageClassName: 'theirs', resources: {requests: {storage}}}},
+		});
+		expect(planOf(given({...order, sourceClass: 'gone'}, {prime: made({namespace: 'images'})}))).toMatchObject({
+			claim: {spec: {storageClassName: 'a'}},
+		});
+	});
+
 	test('is grown first where the target wants more', () => {
 		const order = snapshotOrder();
 		const wanted = cloneTarget({request: '3Gi'});
@@ -344,6 +408,135 @@ describe('a clone of a snapshot', () => {
 		expect(restoresDirectly(order, cloneTarget(), storageClass({provisioner: driver}))).toBe(true);
 		expect(restoresDirectly(order, cloneTarget({volumeMode: 'Block'}), storageClass())).toBe(false);
 		expect(restoresDirectly(snapshotOrder(otherDriver), cloneTarget(), storageClass())).toBe(false);
+	});
+});
+
+describe('a copy between two nodes', () => {
+	const readFrom = volume({name: 'golden-volume', nodeAffinity: on('one')});
+	const placed = cloneTarget({
+		annotations: {[annotations.dataSourceNamespace]: 'images', [annotations.selectedNode]: 'two'},
+	});
+	const prime = made({namespace: 'images', phase: 'Bound'});
+	const given = (more: Partial<Observed> = {}): Partial<Observed> => ({
+		target: placed,
+		order: cloneOrder(),
+		apart: true,
+		readFrom,
+		prime,
+		...more,
+	});
+	const sender = (options: PodOptions = {}, podIP: string | undefined = '10.0.0.1') => {
+		const made = pod({name: 'target-uid-send-pod', namespace: 'images', ...options});
+		return {...made, status: {...made.status, ...(podIP && {podIP})}};
+	};
+	const planned = (more: Partial<Observed>): Pod => {
+		const plan = planOf(given(more));
+		if (plan.do !== 'createWorker') throw new Error(plan.do);
+		expect(plan.key).toMatchObject({kind: 'Secret', metadata: {name: 'copy-key-target-uid', namespace: 'images'}});
+		return plan.pod;
+	};
+	const receiver = (host = '10.0.0.1', options: PodOptions = {}): Pod => ({
+		...pod(options),
+		...(({metadata, spec}) => ({metadata, spec}))(planned({sender: sender({}, host)})),
+	});
+
+	test('reads where the source is, then writes where the target is used', () => {
+		const first = planned({});
+		expect(first.metadata.name).toBe('target-uid-send-pod');
+		expect(JSON.stringify(first.spec.affinity)).toContain('"one"');
+		const second = planned({sender: sender()});
+		expect(second.metadata.name).toBe('target-uid-source-pod');
+		expect(JSON.stringify(second.spec.affinity)).toContain('"two"');
+		expect(second.spec.volumes?.map(({persistentVolumeClaim}) => persistentVolumeClaim?.claimName)).not.toContain(
+			'golden',
+		);
+	});
+
+	test.each<[string, Pod, object]>([
+		['has no address yet', sender({phase: 'Pending'}, ''), {do: 'wait', reason: 'WorkerStarting'}],
+		['is being deleted', sender({deleting: true}), {do: 'wait', reason: 'WorkerLeaving'}],
+		['was evicted', sender({phase: 'Failed'}), {do: 'deletePod', pod: {metadata: {name: 'target-uid-send-pod'}}}],
+		['ended', sender({phase: 'Succeeded'}), {do: 'deletePod', pod: {metadata: {name: 'target-uid-send-pod'}}}],
+	])('a sender that %s', (_, there, plan) => {
+		expect(planOf(given({sender: there}))).toMatchObject(plan);
+		// A receiver that runs is left alone: it tries again by itself.
+		expect(planOf(given({sender: there, worker: receiver()}))).toMatchObject(plan);
+	});
+
+	test('a sender on a drained node is told', () => {
+		const there = sender({phase: 'Pending', unschedulable: '0/2 nodes are available'}, '');
+		const observed = world(given({sender: there, worker: receiver('10.0.0.1', {running: true})}));
+		expect(describePopulation(observed, decide(observed, settings))).toMatchObject({
+			way: 'copy',
+			podReason: 'Unschedulable',
+			podMessage: '0/2 nodes are available',
+			podRunning: false,
+		});
+	});
+
+	test('a sender that was made anew has another address, and its receiver is made anew', () => {
+		expect(planOf(given({sender: sender({}, '10.0.0.2'), worker: receiver()}))).toMatchObject({
+			do: 'deletePod',
+			pod: {metadata: {name: 'target-uid-source-pod'}},
+		});
+		expect(planOf(given({sender: sender(), worker: receiver()}))).toMatchObject({reason: 'WorkerRunning'});
+	});
+
+	test('that is complete is recorded, its Pods go, its volume is moved', () => {
+		const worker = receiver('10.0.0.1', {phase: 'Succeeded', said: {outcome: 'succeeded', message: 'done'}});
+		expect(planOf(given({sender: sender(), worker}))).toMatchObject({do: 'recordPopulated'});
+		// Also where the sender is gone by then.
+		expect(planOf(given({worker}))).toMatchObject({do: 'recordPopulated'});
+		const recorded = made({...populated.metadata, namespace: 'images', phase: 'Bound'});
+		const rest = {prime: {...prime, metadata: recorded.metadata}, primeVolume: primeVolume()};
+		expect(planOf(given({...rest, sender: sender(), worker}))).toMatchObject({do: 'deletePod', pod: worker});
+		expect(planOf(given({...rest, sender: sender()}))).toMatchObject({
+			do: 'deletePod',
+			pod: {metadata: {name: 'target-uid-send-pod'}},
+		});
+		expect(planOf(given(rest))).toMatchObject({do: 'moveVolume'});
+	});
+
+	test('that can never succeed lets go of its source, and keeps the reason', () => {
+		const said = {outcome: 'failed', reason: 'ImageTooLarge', retryable: false, message: 'too large'} as const;
+		const worker = receiver('10.0.0.1', {phase: 'Succeeded', said});
+		expect(planOf(given({sender: sender(), worker}))).toMatchObject({
+			do: 'deletePod',
+			pod: {metadata: {name: 'target-uid-send-pod'}},
+		});
+		expect(planOf(given({worker}))).toMatchObject({do: 'giveUp', failure: 'ImageTooLarge'});
+	});
+
+	test('leaves no Pod behind when the target is bound', () => {
+		const done = cloneTarget({phase: 'Bound'});
+		expect(planOf({target: done, order: cloneOrder(), sender: sender()})).toMatchObject({
+			do: 'deletePod',
+			why: 'Finished',
+		});
+	});
+
+	test('of a snapshot restores it on its node, to be read there, and does not restore the target', () => {
+		const order = snapshotOrder({classesOfDriver: [storageClass({name: 'local'})]});
+		const empty = planOf(given({order, prime: undefined}));
+		expect(empty).toMatchObject({do: 'createClaim', claim: {metadata: {name: 'tmp-pvc-target-uid'}}});
+		expect(empty.do === 'createClaim' && empty.claim.spec.dataSource).toBeUndefined();
+		expect(planOf(given({order}))).toMatchObject({
+			do: 'createClaim',
+			claim: {metadata: {name: 'tmp-source-pvc-target-uid'}, spec: {dataSource: {name: 'snapshot'}}},
+		});
+		const copySource = claim({name: 'tmp-source-pvc-target-uid', namespace: 'images', phase: 'Pending'});
+		const first = planned({order: {...order, copySource}});
+		expect(JSON.stringify(first.spec.affinity)).toContain('"one"');
+	});
+
+	test('is not begun before it is known where an immediate class put the target', () => {
+		const unplaced = {target: cloneTarget(), apart: false, prime: made({namespace: 'images'})};
+		expect(planOf(given(unplaced))).toMatchObject({do: 'wait', reason: 'PrimeBinding'});
+		expect(planOf(given({...unplaced, primeVolume: primeVolume()}))).toMatchObject({do: 'createWorker'});
+	});
+
+	test('a copy that was begun by one Pod stays one', () => {
+		expect(planOf(given({worker: worker()}))).toMatchObject({reason: 'WorkerRunning'});
 	});
 });
 

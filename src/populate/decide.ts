@@ -9,17 +9,24 @@ import type {PersistentVolume, PersistentVolumeClaim, Pod, StorageClass} from '.
 import {annotations} from '../api/names.ts';
 import {formatQuantity, largest, parseQuantity, usableOnFilesystem} from '../api/quantity.ts';
 import {parseTerminationMessage, type WorkerFailure, type WorkerResult} from '../api/worker-contract.ts';
+import type {DataObject} from '../kube/resources.ts';
 import {driverPolicy} from '../smartclone/driver-policy.ts';
 import {
+	type CopyWanted,
 	makeCopierPod,
+	makeCopyKey,
 	makeCopySourceClaim,
 	makeImporterPod,
 	makePrimeClaim,
+	makeReceiverPod,
+	makeSenderPod,
 	requestBytes,
+	senderAddressOf,
 	volumeModeOf,
 	type WorkerSettings,
 } from './objects.ts';
 import {type ClaimCloneOrder, type Observed, type Order, primeNamespaceOf, type SnapshotCloneOrder} from './observe.ts';
+import {isLocal} from './topology.ts';
 
 export type WaitReason =
 	| 'StorageClassMissing'
@@ -31,6 +38,8 @@ export type WaitReason =
 	| 'CloneSourceInUse'
 	| 'CloneValidationFailed'
 	| 'SnapshotNotReady'
+	/** A restore has no Pod that would be scheduled, and no node can take it now. */
+	| 'NoNode'
 	| 'PrimeBinding'
 	| 'WorkerStarting'
 	| 'WorkerRunning'
@@ -46,7 +55,8 @@ export type PopulatePlan =
 	/** Nothing more will happen by itself: another try cannot help. */
 	| {readonly do: 'giveUp'; readonly failure: WorkerFailure; readonly message: string}
 	| {readonly do: 'createClaim'; readonly claim: PersistentVolumeClaim}
-	| {readonly do: 'createWorker'; readonly pod: Pod}
+	/** `key`: the Secret that the Pod mounts, if it is half of a copy between two nodes. */
+	| {readonly do: 'createWorker'; readonly pod: Pod; readonly key?: DataObject}
 	| {readonly do: 'deletePod'; readonly pod: Pod; readonly why: 'Orphan' | 'Finished' | 'Failed'}
 	| {readonly do: 'deleteClaim'; readonly claim: PersistentVolumeClaim; readonly why: 'Orphan' | 'Moved'}
 	| {readonly do: 'recordPopulated'; readonly prime: PersistentVolumeClaim}
@@ -66,8 +76,9 @@ function removeOrphans({orphans}: Observed): PopulatePlan | undefined {
 }
 
 /** The target has its volume: what was made to get it goes. */
-function cleanUp({worker, made}: Observed): PopulatePlan {
-	if (worker && !worker.metadata.deletionTimestamp) return {do: 'deletePod', pod: worker, why: 'Finished'};
+function cleanUp({worker, sender, made}: Observed): PopulatePlan {
+	const pod = [worker, sender].find((candidate) => candidate && !candidate.metadata.deletionTimestamp);
+	if (pod) return {do: 'deletePod', pod, why: 'Finished'};
 	const claim = made.find((candidate) => !candidate.metadata.deletionTimestamp);
 	return claim ? {do: 'deleteClaim', claim, why: 'Moved'} : {do: 'nothing'};
 }
@@ -142,6 +153,30 @@ function snapshotProblem({source, snapshot, content}: SnapshotCloneOrder): Popul
 	return undefined;
 }
 
+/**
+ * What a restore has at least. Drivers leave it out, say zero, or what is used of it; the volume that was cut knows better,
+ * and whoever asks for the copy may know it when that volume is gone.
+ */
+function restoreBytes({source, snapshot, sourceVolume}: SnapshotCloneOrder): bigint {
+	const sizes = [
+		snapshot?.status?.restoreSize,
+		sourceVolume?.spec.capacity?.['storage'],
+		source.metadata.annotations?.[annotations.minimumSize],
+	];
+	return sizes.map((size) => parseQuantity(size ?? '0') ?? 0n).reduce(largest, 0n);
+}
+
+/** No Pod will be scheduled for a restore, and nobody who uses the target has a node. */
+function mustChooseNode({storageClass}: Observed, target: PersistentVolumeClaim): boolean {
+	const selected = target.metadata.annotations?.[annotations.selectedNode];
+	return storageClass?.volumeBindingMode === 'WaitForFirstConsumer' && selected === undefined;
+}
+
+function noNode({storageClass, readFrom}: Observed): PopulatePlan {
+	const where = readFrom ? `, and can reach volume ${readFrom.metadata.name}` : '';
+	return wait('NoNode', `No node is ready and schedulable, has the driver ${storageClass?.provisioner}${where}`);
+}
+
 function createPrime(observed: Observed, target: PersistentVolumeClaim, order: Order): PopulatePlan {
 	const base = {
 		target,
@@ -149,8 +184,11 @@ function createPrime(observed: Observed, target: PersistentVolumeClaim, order: O
 		kind: order.kind === 'import' ? 'import' : 'clone',
 	} as const;
 	const wants = requestBytes(target);
-	if (order.kind === 'cloneSnapshot' && order.snapshot && restoresDirectly(order, target, observed.storageClass)) {
-		const restoreSize = parseQuantity(order.snapshot.status?.restoreSize ?? '0') ?? 0n;
+	const direct = order.kind === 'cloneSnapshot' && restoresDirectly(order, target, observed.storageClass);
+	// A snapshot of local storage is restored where it is, and copied from there.
+	if (direct && order.snapshot && !observed.apart) {
+		if (mustChooseNode(observed, target) && !observed.node) return noNode(observed);
+		const restoreSize = restoreBytes(order);
 		const {equalSizeRestore} = driverPolicy(order.content?.spec.driver ?? '', observed.storageClass);
 		const request = formatQuantity(equalSizeRestore && restoreSize > 0n ? restoreSize : largest(wants, restoreSize));
 		return {
@@ -161,17 +199,17 @@ function createPrime(observed: Observed, target: PersistentVolumeClaim, order: O
 	return {do: 'createClaim', claim: makePrimeClaim({...base, request: formatQuantity(wants)})};
 }
 
-/** A claim restored from the snapshot of another driver or mode, to be copied from. */
+/** A claim restored from the snapshot of another driver, mode or node, to be copied from. In the class of its source, if that is known. */
 function createCopySource(order: SnapshotCloneOrder, target: PersistentVolumeClaim): PopulatePlan {
-	const {snapshot, content, classesOfDriver} = order;
-	const [storageClass] = classesOfDriver;
+	const {snapshot, content, classesOfDriver, sourceClass} = order;
+	const storageClass = classesOfDriver.find(({metadata}) => metadata.name === sourceClass) ?? classesOfDriver[0];
 	if (!snapshot || !content || !storageClass) {
 		return wait(
 			'StorageClassMissing',
 			`No storage class has the snapshot's driver ${content?.spec.driver}: it can be restored nowhere`,
 		);
 	}
-	const restoreSize = parseQuantity(snapshot.status?.restoreSize ?? '0') ?? 0n;
+	const restoreSize = restoreBytes(order);
 	const request = formatQuantity(restoreSize > 0n ? restoreSize : requestBytes(target));
 	const volumeMode = content.spec.sourceVolumeMode === 'Block' ? 'Block' : 'Filesystem';
 	return {do: 'createClaim', claim: makeCopySourceClaim(target, snapshot, {storageClass, volumeMode, request})};
@@ -190,16 +228,82 @@ function createWorker(
 			return wait('SourceObjectMissing', `VolumeImportSource ${target.spec.dataSourceRef?.name} does not exist`);
 		return {do: 'createWorker', pod: makeImporterPod(target, prime, order.source, settings)};
 	}
-	if (order.kind === 'cloneMissing') return {do: 'nothing'};
-	const {preallocation = false, priorityClassName} = order.source.spec;
-	const options = {preallocation, priorityClassName, settings};
-	if (order.kind === 'cloneClaim') {
-		return order.claim
-			? {do: 'createWorker', pod: makeCopierPod(target, prime, order.claim, options)}
-			: {do: 'nothing'};
+	const copy = copyWanted(observed, target, order, settings);
+	if ('do' in copy) return copy;
+	if (mayTurnOutApart(observed, target)) {
+		return wait('PrimeBinding', `Claim ${prime.metadata.name} is not bound yet, and its node decides how it is filled`);
 	}
-	if (!order.copySource) return createCopySource(order, target);
-	return {do: 'createWorker', pod: makeCopierPod(target, prime, order.copySource, options)};
+	return {do: 'createWorker', pod: makeCopierPod(copy)};
+}
+
+/** The claims of a copy, or the plan that makes what it reads. */
+function copyWanted(
+	observed: Observed,
+	target: PersistentVolumeClaim,
+	order: Order,
+	settings: WorkerSettings,
+): CopyWanted | PopulatePlan {
+	const {prime, readFrom} = observed;
+	if (!prime || order.kind === 'import' || order.kind === 'cloneMissing') return {do: 'nothing'};
+	const source = order.kind === 'cloneClaim' ? order.claim : order.copySource;
+	if (!source) return order.kind === 'cloneSnapshot' ? createCopySource(order, target) : {do: 'nothing'};
+	const {preallocation = false, priorityClassName} = order.source.spec;
+	return {
+		target,
+		prime,
+		source,
+		// What was restored for this copy is nobody else's; a claim of somebody may be written to between two tries.
+		sourceIsFixed: order.kind === 'cloneSnapshot' || source.metadata.annotations?.[annotations.immutable] === 'true',
+		readFrom,
+		preallocation,
+		priorityClassName,
+		settings,
+	};
+}
+
+/** The prime claim binds to whatever node the storage likes, and that is not known yet. */
+function mayTurnOutApart({readFrom, storageClass, primeVolume}: Observed, target: PersistentVolumeClaim): boolean {
+	const placed = primeVolume !== undefined || target.metadata.annotations?.[annotations.selectedNode] !== undefined;
+	return isLocal(readFrom) && storageClass?.volumeBindingMode !== 'WaitForFirstConsumer' && !placed;
+}
+
+/** What was begun goes on in its way; a Pod that was not begun goes where the volumes are. */
+function isBetweenNodes({worker, sender, apart}: Observed): boolean {
+	if (sender) return true;
+	return worker ? senderAddressOf(worker) !== undefined : apart;
+}
+
+/**
+ * A copy between two nodes. The sender comes first, because the receiver must be told its address; a sender that was
+ * made anew has another one, so the receiver is made anew as well, and goes on where it was.
+ */
+function fillBetweenNodes(
+	observed: Observed,
+	target: PersistentVolumeClaim,
+	order: Order,
+	settings: WorkerSettings,
+): PopulatePlan {
+	const {prime, worker, sender, nowMs} = observed;
+	if (!prime) return {do: 'nothing'};
+	if (worker?.status?.phase === 'Succeeded' || worker?.status?.phase === 'Failed') {
+		const plan = tendWorker(worker, prime, nowMs);
+		const isOver = plan.do === 'giveUp' && sender && !sender.metadata.deletionTimestamp;
+		return isOver ? {do: 'deletePod', pod: sender, why: 'Finished'} : plan;
+	}
+	const copy = copyWanted(observed, target, order, settings);
+	if ('do' in copy) return copy;
+	const key = makeCopyKey(target, prime);
+	if (!sender) return {do: 'createWorker', pod: makeSenderPod(copy), key};
+	if (sender.metadata.deletionTimestamp) return wait('WorkerLeaving', `Pod ${sender.metadata.name} is being deleted`);
+	const phase = sender.status?.phase;
+	if (phase === 'Succeeded' || phase === 'Failed') return replaceWorker(sender, nowMs);
+	const address = sender.status?.podIP;
+	if (phase !== 'Running' || !address) return wait('WorkerStarting', `Pod ${sender.metadata.name} is starting`);
+	if (!worker) return {do: 'createWorker', pod: makeReceiverPod(copy, address), key};
+	if (!worker.metadata.deletionTimestamp && senderAddressOf(worker) !== address) {
+		return {do: 'deletePod', pod: worker, why: 'Failed'};
+	}
+	return tendWorker(worker, prime, nowMs);
 }
 
 /** How the worker's container ended, if it did. */
@@ -251,26 +355,28 @@ function tendWorker(worker: Pod, prime: PersistentVolumeClaim, nowMs: number): P
 function fill(observed: Observed, target: PersistentVolumeClaim, order: Order, settings: WorkerSettings): PopulatePlan {
 	const {prime, worker} = observed;
 	if (!prime) return {do: 'nothing'};
+	if (order.kind !== 'import' && isBetweenNodes(observed)) return fillBetweenNodes(observed, target, order, settings);
 	if (worker) return tendWorker(worker, prime, observed.nowMs);
 	return createWorker(observed, target, order, settings);
 }
 
+/** Made so only where a restore can be the target itself. */
+function isRestore(prime: PersistentVolumeClaim | undefined): boolean {
+	return prime?.spec.dataSource?.kind === 'VolumeSnapshot';
+}
+
 /** A restore needs no worker: it is complete when it is bound. */
-function isComplete(observed: Observed, target: PersistentVolumeClaim, order: Order): boolean {
-	const {prime, storageClass} = observed;
+function isComplete({prime}: Observed, order: Order): boolean {
 	if (prime?.metadata.annotations?.[populatedAnnotation] === 'true') return true;
-	return (
-		order.kind === 'cloneSnapshot' &&
-		prime?.spec.dataSource?.kind === 'VolumeSnapshot' &&
-		restoresDirectly(order, target, storageClass)
-	);
+	return order.kind === 'cloneSnapshot' && isRestore(prime);
 }
 
 /** The target binds only to a volume that is large enough, and says nothing where it is not. */
-function handOver({prime, primeVolume, worker}: Observed, target: PersistentVolumeClaim): PopulatePlan {
+function handOver({prime, primeVolume, worker, sender}: Observed, target: PersistentVolumeClaim): PopulatePlan {
 	if (!prime) return {do: 'nothing'};
 	if (worker && !worker.metadata.deletionTimestamp) return {do: 'deletePod', pod: worker, why: 'Finished'};
 	if (worker) return wait('WorkerLeaving', `Pod ${worker.metadata.name} is being deleted`);
+	if (sender && !sender.metadata.deletionTimestamp) return {do: 'deletePod', pod: sender, why: 'Finished'};
 	if (primeVolume?.spec.claimRef?.uid === target.metadata.uid)
 		return wait('Binding', `Volume ${primeVolume?.metadata.name} is being bound`);
 	if (prime.status?.phase !== 'Bound' || !primeVolume)
@@ -284,12 +390,14 @@ function handOver({prime, primeVolume, worker}: Observed, target: PersistentVolu
 }
 
 function sourceProblem(
-	{prime, worker, order}: Observed,
+	{prime, worker, sender, order}: Observed,
 	target: PersistentVolumeClaim,
 	overhead: number,
 ): PopulatePlan | undefined {
 	// What was begun is finished: a source that is used again after its copy began reading is for the copy to survive.
-	if (prime && worker) return undefined;
+	if (prime && (worker || sender)) return undefined;
+	// What was restored needs its snapshot no longer.
+	if (isRestore(prime) && prime?.status?.phase === 'Bound') return undefined;
 	if (prime?.metadata.annotations?.[populatedAnnotation] === 'true') return undefined;
 	switch (order?.kind) {
 		case 'import':
@@ -328,5 +436,5 @@ export function decide(observed: Observed, settings: WorkerSettings): PopulatePl
 	const missing = sourceProblem(observed, target, settings.filesystemOverhead);
 	if (missing) return missing;
 	if (!prime) return createPrime(observed, target, order);
-	return isComplete(observed, target, order) ? handOver(observed, target) : fill(observed, target, order, settings);
+	return isComplete(observed, order) ? handOver(observed, target) : fill(observed, target, order, settings);
 }

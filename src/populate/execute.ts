@@ -1,5 +1,7 @@
 /** A plan as API calls. What is refused here is looked at again in the next round. */
+import {randomBytes} from 'node:crypto';
 import {fieldManager} from '../api/names.ts';
+import {copyKeyBytes, copyKeyFile} from '../api/worker-contract.ts';
 import type {KubeApi} from '../kube/client.ts';
 import {createOnce} from '../kube/create-once.ts';
 import {deleteExactly} from '../kube/delete-exactly.ts';
@@ -37,6 +39,10 @@ async function moveVolume(
 	);
 }
 
+function withKey(secret: resources.DataObject): resources.DataObject {
+	return {...secret, data: {[copyKeyFile]: randomBytes(copyKeyBytes).toString('base64')}};
+}
+
 export async function execute(api: KubeApi, plan: PopulatePlan, signal: AbortSignal): Promise<void> {
 	const claims = resources.persistentVolumeClaims;
 	switch (plan.do) {
@@ -48,6 +54,8 @@ export async function execute(api: KubeApi, plan: PopulatePlan, signal: AbortSig
 			await createOnce(api, claims, plan.claim, signal);
 			return;
 		case 'createWorker':
+			// Each time, because nobody may read whether it is there; the one that is there stays.
+			if (plan.key) await createOnce(api, resources.secrets, withKey(plan.key), signal);
 			await createOnce(api, resources.pods, plan.pod, signal);
 			return;
 		case 'deletePod':

@@ -1,14 +1,18 @@
 import {describe, expect, test} from 'vitest';
-import {claim, importSource, snapshot, storageClass} from '../../test/support/builders.ts';
+import {claim, importSource, snapshot, storageClass, volume} from '../../test/support/builders.ts';
 import type {Pod} from '../api/kubernetes.ts';
 import {annotations, labels} from '../api/names.ts';
-import {type CopyTask, type ImportTask, workerTaskVariable} from '../api/worker-contract.ts';
+import {type CopierTask, type ImportTask, workerTaskVariable} from '../api/worker-contract.ts';
 import {
 	makeCopierPod,
 	makeCopySourceClaim,
 	makeImporterPod,
+	makeCopyKey,
 	makePrimeClaim,
+	makeReceiverPod,
+	makeSenderPod,
 	requestBytes,
+	senderAddressOf,
 	type WorkerSettings,
 } from './objects.ts';
 import {targetKeyOf} from './observe.ts';
@@ -34,14 +38,33 @@ const blank = makeImporterPod(
 	importSource({spec: {source: {blank: {}}, preallocation: true}}),
 	settings,
 );
-const copyOptions = {preallocation: false, priorityClassName: 'urgent', settings};
-const copier = makeCopierPod(target, prime, source, copyOptions);
-const blockCopier = makeCopierPod(target, block, claim({name: 'golden', volumeMode: 'Block'}), copyOptions);
+const local = volume({
+	nodeAffinity: {required: {nodeSelectorTerms: [{matchExpressions: [{key: 'host', operator: 'In', values: ['one']}]}]}},
+});
+const copy = {
+	target,
+	prime,
+	source,
+	sourceIsFixed: true,
+	readFrom: local,
+	preallocation: false,
+	priorityClassName: 'urgent',
+	settings,
+};
+const copier = makeCopierPod(copy);
+const blockCopier = makeCopierPod({
+	...copy,
+	prime: block,
+	source: claim({name: 'golden', volumeMode: 'Block'}),
+	sourceIsFixed: false,
+});
+const sender = makeSenderPod(copy);
+const receiver = makeReceiverPod(copy, '10.0.0.1');
 
-function taskOf(pod: Pod): ImportTask | CopyTask {
+function taskOf(pod: Pod): ImportTask | CopierTask {
 	const [{env = []} = {}] = pod.spec.containers;
 	// oxlint-disable-next-line typescript/no-unsafe-type-assertion -- what the worker does
-	return JSON.parse(env.find(({name}) => name === workerTaskVariable)?.value ?? 'null') as ImportTask | CopyTask;
+	return JSON.parse(env.find(({name}) => name === workerTaskVariable)?.value ?? 'null') as ImportTask | CopierTask;
 }
 
 describe.each([
@@ -49,6 +72,8 @@ describe.each([
 	['importer to a device', blank],
 	['copier', copier],
 	['copier between devices', blockCopier],
+	['sender', sender],
+	['receiver', receiver],
 ])('worker Pod: %s', (_, pod) => {
 	const [container] = pod.spec.containers;
 
@@ -88,8 +113,10 @@ describe.each([
 	});
 
 	test('is told sizes as decimal bytes', () => {
-		expect(taskOf(pod).requestedBytes).toMatch(/^\d+$/);
-		expect(taskOf(pod).ownerUid).toBe('target-uid');
+		const task = taskOf(pod);
+		if ('requestedBytes' in task) expect(task.requestedBytes).toMatch(/^\d+$/);
+		else expect(pod).toBe(sender);
+		expect(task.ownerUid).toBe('target-uid');
 	});
 });
 
@@ -157,6 +184,47 @@ describe('copier', () => {
 		expect(taskOf(blockCopier)).toMatchObject({
 			source: {volumeMode: 'Block', path: '/dev/cdi-source-volume'},
 		});
+	});
+
+	test('may go on where it was killed only if nobody can write to the source', () => {
+		expect(taskOf(copier)).toMatchObject({content: 'golden-uid/prime-uid'});
+		expect(taskOf(receiver)).toMatchObject({content: 'golden-uid/prime-uid'});
+		expect(taskOf(blockCopier)).not.toHaveProperty('content');
+	});
+
+	test('runs where its source can be read', () => {
+		expect(JSON.stringify(copier.spec.affinity)).toContain('"one"');
+	});
+
+	test('between two nodes: each half has one of the claims, and neither has the key in its task', () => {
+		const claimsOf = ({spec}: Pod) =>
+			(spec.volumes ?? []).flatMap((each) => each.persistentVolumeClaim?.claimName ?? []);
+		expect(claimsOf(sender)).toEqual(['golden']);
+		expect(claimsOf(receiver)).toEqual(['prime']);
+		const {name} = makeCopyKey(target, prime).metadata;
+		for (const {spec} of [sender, receiver]) {
+			expect(spec.volumes).toContainEqual({name: 'copy-key', secret: {secretName: name}});
+			expect(spec.containers[0]?.volumeMounts).toContainEqual({
+				name: 'copy-key',
+				mountPath: '/copy-key',
+				readOnly: true,
+			});
+		}
+		expect(sender.spec.containers[0]?.volumeMounts).toContainEqual({
+			name: 'source',
+			mountPath: '/source',
+			readOnly: true,
+		});
+		expect(taskOf(sender)).toMatchObject({role: 'send', keyFile: '/copy-key/key'});
+		expect(senderAddressOf(receiver)).toBe('10.0.0.1');
+		expect(senderAddressOf(copier)).toBeUndefined();
+		expect(senderAddressOf(importer)).toBeUndefined();
+	});
+
+	test('the Secret of a copy goes with the prime claim, and has no key before it is written', () => {
+		const key = makeCopyKey(target, prime);
+		expect(key.metadata.ownerReferences).toMatchObject([{uid: 'prime-uid'}]);
+		expect(key.data).toBeUndefined();
 	});
 
 	test('has the priority that was asked for', () => {

@@ -3,6 +3,7 @@ import type {
 	AccessMode,
 	Container,
 	OwnerReference,
+	PersistentVolume,
 	PersistentVolumeClaim,
 	Pod,
 	PodVolume,
@@ -13,19 +14,27 @@ import {
 	annotations,
 	copierPodName,
 	copyClaimName,
+	copyKeyName,
 	copySourceClaimName,
 	importerPodName,
 	labels,
 	managedByValue,
 	primeClaimName,
+	senderPodName,
 	targetNameAnnotation,
 } from '../api/names.ts';
 import {parseQuantity} from '../api/quantity.ts';
 import type {VolumeImportSource} from '../api/populator.ts';
 import type {VolumeSnapshot} from '../api/snapshot.ts';
+import type {DataObject} from '../kube/resources.ts';
 import {
+	type CopierTask,
+	copyKeyFile,
+	copyPort,
 	type CopyTask,
 	type ImportTask,
+	type ReceiveTask,
+	type SendTask,
 	terminationMessagePath,
 	type WorkerVolume,
 	workerMetricsPort,
@@ -171,17 +180,25 @@ interface WorkerPod {
 	readonly program: 'importer' | 'copier';
 	readonly target: PersistentVolumeClaim;
 	readonly prime: PersistentVolumeClaim;
-	readonly task: ImportTask | CopyTask;
+	readonly task: ImportTask | CopierTask;
 	readonly volumes: readonly PodVolume[];
 	readonly mounts: Pick<Container, 'volumeMounts' | 'volumeDevices'>;
 	readonly priorityClassName: string | undefined;
+	/** Must be mountable where it runs, though the Pod's own claims do not say so (yet). */
+	readonly beside?: PersistentVolume | undefined;
+	/** Default: the node that was selected for the target's consumer. */
+	readonly onTargetNode?: boolean;
 	readonly settings: WorkerSettings;
 }
 
 /** Restricted by the Pod Security Standards: also a block device needs no privilege. No token, no service links. */
 function makeWorkerPod(worker: WorkerPod): Pod {
 	const {target, prime, settings} = worker;
-	const node = target.metadata.annotations?.[annotations.selectedNode];
+	const {onTargetNode = true} = worker;
+	const node = onTargetNode ? target.metadata.annotations?.[annotations.selectedNode] : undefined;
+	const terms = node
+		? [{matchFields: [{key: 'metadata.name', operator: 'In', values: [node]}]}]
+		: worker.beside?.spec.nodeAffinity?.required?.nodeSelectorTerms;
 	// An account of the target's namespace; a copy runs in the source's.
 	const isAtHome = worker.namespace === target.metadata.namespace;
 	const serviceAccountName = isAtHome ? target.metadata.annotations?.[annotations.podServiceAccount] : undefined;
@@ -205,14 +222,8 @@ function makeWorkerPod(worker: WorkerPod): Pod {
 				imagePullSecrets: settings.imagePullSecrets.map((name) => ({name})),
 			}),
 			// By affinity and not by nodeName: the scheduler still says why a node cannot take it.
-			...(node && {
-				affinity: {
-					nodeAffinity: {
-						requiredDuringSchedulingIgnoredDuringExecution: {
-							nodeSelectorTerms: [{matchFields: [{key: 'metadata.name', operator: 'In', values: [node]}]}],
-						},
-					},
-				},
+			...(terms && {
+				affinity: {nodeAffinity: {requiredDuringSchedulingIgnoredDuringExecution: {nodeSelectorTerms: terms}}},
 			}),
 			securityContext: {
 				runAsNonRoot: true,
@@ -333,42 +344,130 @@ export function makeImporterPod(
 	});
 }
 
-export function makeCopierPod(
-	target: PersistentVolumeClaim,
-	prime: PersistentVolumeClaim,
-	source: PersistentVolumeClaim,
-	options: {
-		readonly preallocation: boolean;
-		readonly priorityClassName: string | undefined;
-		readonly settings: WorkerSettings;
-	},
-): Pod {
-	const disk = attach('target', prime, targetPaths);
-	const from = attach('source', source, sourcePaths);
-	const task: CopyTask = {
-		role: 'copy',
-		source: from.worker,
-		target: disk.worker,
-		ownerUid: uidOf(target),
-		...sizing(prime, disk.worker.volumeMode, options.settings),
-		preallocation: options.preallocation,
-	};
-	return makeWorkerPod({
-		name: copierPodName(uidOf(target)),
+export interface CopyWanted {
+	readonly target: PersistentVolumeClaim;
+	readonly prime: PersistentVolumeClaim;
+	readonly source: PersistentVolumeClaim;
+	/** Nobody can write to the source while it is copied: a next try may go on where one ended. */
+	readonly sourceIsFixed: boolean;
+	/** Tells where the source can be read, also before it is bound. */
+	readonly readFrom: PersistentVolume | undefined;
+	readonly preallocation: boolean;
+	readonly priorityClassName: string | undefined;
+	readonly settings: WorkerSettings;
+}
+
+/** What every Pod of a copy has in common. Its label tells that it only reads its source. */
+function copyPod({target, prime, priorityClassName, settings}: CopyWanted) {
+	return {
 		namespace: prime.metadata.namespace ?? '',
 		component: 'cdi-clone-source',
 		program: 'copier',
 		target,
 		prime,
+		priorityClassName,
+		settings,
+	} as const;
+}
+
+/** What the task says of the claim that is filled. */
+function copyTarget({target, prime, source, sourceIsFixed, preallocation, settings}: CopyWanted) {
+	const disk = attach('target', prime, targetPaths);
+	return {
+		disk,
+		task: {
+			target: disk.worker,
+			ownerUid: uidOf(target),
+			...sizing(prime, disk.worker.volumeMode, settings),
+			preallocation,
+			...(sourceIsFixed && {content: `${uidOf(source)}/${uidOf(prime)}`}),
+		},
+	};
+}
+
+const readOnly = <Mount>(mounts: readonly Mount[]) => mounts.map((mount) => ({...mount, readOnly: true}));
+
+/** Reads one claim and writes the other, on a node that has both. */
+export function makeCopierPod(wanted: CopyWanted): Pod {
+	const {disk, task: filled} = copyTarget(wanted);
+	const from = attach('source', wanted.source, sourcePaths);
+	const task: CopyTask = {role: 'copy', source: from.worker, ...filled};
+	return makeWorkerPod({
+		...copyPod(wanted),
+		name: copierPodName(uidOf(wanted.target)),
 		task,
 		volumes: [disk.volume, from.volume, scratch.volume],
 		mounts: {
-			volumeMounts: [...disk.mounts, ...from.mounts.map((mount) => ({...mount, readOnly: true})), scratch.mount],
+			volumeMounts: [...disk.mounts, ...readOnly(from.mounts), scratch.mount],
 			volumeDevices: [...disk.devices, ...from.devices],
 		},
-		priorityClassName: options.priorityClassName,
-		settings: options.settings,
+		beside: wanted.readFrom,
 	});
+}
+
+const keyFile = `${workerPaths.copyKey}/${copyKeyFile}`;
+
+function keyVolume(target: PersistentVolumeClaim) {
+	return {
+		volume: {name: 'copy-key', secret: {secretName: copyKeyName(uidOf(target))}},
+		mount: {name: 'copy-key', mountPath: workerPaths.copyKey, readOnly: true},
+	};
+}
+
+/** Of a copy between two nodes: on the source's node. */
+export function makeSenderPod(wanted: CopyWanted): Pod {
+	const from = attach('source', wanted.source, sourcePaths);
+	const key = keyVolume(wanted.target);
+	const ownerUid = uidOf(wanted.target);
+	const task: SendTask = {role: 'send', source: from.worker, ownerUid, port: copyPort, keyFile};
+	return makeWorkerPod({
+		...copyPod(wanted),
+		name: senderPodName(ownerUid),
+		task,
+		volumes: [from.volume, key.volume, scratch.volume],
+		mounts: {
+			volumeMounts: [...readOnly(from.mounts), key.mount, scratch.mount],
+			volumeDevices: from.devices,
+		},
+		beside: wanted.readFrom,
+		onTargetNode: false,
+	});
+}
+
+/** Of a copy between two nodes: on the target's node. */
+export function makeReceiverPod(wanted: CopyWanted, senderAddress: string): Pod {
+	const {disk, task: filled} = copyTarget(wanted);
+	const key = keyVolume(wanted.target);
+	const task: ReceiveTask = {role: 'receive', sender: {host: senderAddress, port: copyPort}, keyFile, ...filled};
+	return makeWorkerPod({
+		...copyPod(wanted),
+		name: copierPodName(uidOf(wanted.target)),
+		task,
+		volumes: [disk.volume, key.volume, scratch.volume],
+		mounts: {volumeMounts: [...disk.mounts, key.mount, scratch.mount], volumeDevices: disk.devices},
+	});
+}
+
+/** Where a receiver was told to find its sender; undefined of any other worker. */
+export function senderAddressOf(worker: Pod): string | undefined {
+	const text = worker.spec.containers[0]?.env?.find(({name}) => name === workerTaskVariable)?.value;
+	if (text === undefined) return undefined;
+	const task = JSON.parse(text) as CopierTask | ImportTask;
+	return 'role' in task && task.role === 'receive' ? task.sender.host : undefined;
+}
+
+/** The Secret of a copy's two Pods without its key, which is drawn when it is written. Goes with the prime claim. */
+export function makeCopyKey(target: PersistentVolumeClaim, prime: PersistentVolumeClaim): DataObject {
+	return {
+		apiVersion: 'v1',
+		kind: 'Secret',
+		metadata: {
+			name: copyKeyName(uidOf(target)),
+			namespace: prime.metadata.namespace ?? '',
+			...bookkeeping(target, 'cdi-clone-source'),
+			ownerReferences: [ownedBy(prime)],
+		},
+	};
 }
 
 function sizing(prime: PersistentVolumeClaim, volumeMode: VolumeMode, settings: WorkerSettings) {

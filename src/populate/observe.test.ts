@@ -5,10 +5,12 @@ import {
 	csiDriver,
 	importSource,
 	madeFor,
+	node,
 	pod,
 	snapshot,
 	snapshotContent,
 	storageClass,
+	volume,
 } from '../../test/support/builders.ts';
 import {MemoryCaches} from '../../test/support/memory-caches.ts';
 import type {KubeObject, PersistentVolumeClaim} from '../api/kubernetes.ts';
@@ -88,6 +90,47 @@ describe('observe', () => {
 		const observed = observe('ns/target', cachesOf(prime, ...there), 0);
 		expect(observed.orphans.claims).toHaveLength(1);
 		expect(observed.prime).toBeUndefined();
+	});
+
+	test('a clone of a local snapshot to another node is apart from its source', () => {
+		const wanted = (selectedNode: string) =>
+			claim({
+				name: 'target',
+				phase: 'Pending',
+				...ref('VolumeCloneSource', 'clone'),
+				annotations: {[annotations.selectedNode]: selectedNode},
+			});
+		const golden = claim({name: 'golden', volumeName: 'golden-volume'});
+		const goldenVolume = volume({
+			name: 'golden-volume',
+			handle: 'golden-handle',
+			boundTo: golden,
+			nodeAffinity: {
+				required: {nodeSelectorTerms: [{matchExpressions: [{key: 'host', operator: 'In', values: ['one']}]}]},
+			},
+		});
+		const of = snapshot({ofClaim: 'golden'});
+		const world = (node_: string, local: string) =>
+			observe(
+				'ns/target',
+				cachesOf(
+					wanted(node_),
+					cloneSource({of: {kind: 'VolumeSnapshot', name: 'snapshot'}}),
+					of,
+					snapshotContent({of, volumeHandle: 'golden-handle'}),
+					golden,
+					goldenVolume,
+					storageClass({annotations: {[annotations.nodeLocal]: local}}),
+					csiDriver(),
+					node({name: 'one', labels: {host: 'one'}}),
+					node({name: 'two', labels: {host: 'two'}}),
+				),
+				0,
+			);
+		expect(world('two', 'true')).toMatchObject({apart: true, readFrom: {metadata: {name: 'golden-volume'}}});
+		expect(world('one', 'true')).toMatchObject({apart: false});
+		// Storage that every node reaches restores anywhere, whatever the volume of the source says.
+		expect(world('two', 'false')).toMatchObject({apart: false, readFrom: undefined});
 	});
 
 	test('a clone of a snapshot believes a content only that names it back', () => {

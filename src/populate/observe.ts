@@ -7,6 +7,7 @@ import {
 	copySourceClaimName,
 	importerPodName,
 	labels,
+	senderPodName,
 	targetNameAnnotation,
 } from '../api/names.ts';
 import type {VolumeCloneSource, VolumeImportSource} from '../api/populator.ts';
@@ -14,9 +15,11 @@ import type {VolumeSnapshot, VolumeSnapshotContent} from '../api/snapshot.ts';
 import type {Caches} from '../kube/caches.ts';
 import * as resources from '../kube/resources.ts';
 import type {Index} from '../kube/store.ts';
+import {driverPolicy} from '../smartclone/driver-policy.ts';
 import {chooseNode} from '../smartclone/placement.ts';
 import {writersOf} from '../smartclone/writers.ts';
 import {primeNameOf} from './objects.ts';
+import {areApart} from './topology.ts';
 
 export interface ImportOrder {
 	readonly kind: 'import';
@@ -39,8 +42,12 @@ export interface SnapshotCloneOrder {
 	readonly content: VolumeSnapshotContent | undefined;
 	/** Classes of the content's driver: where a snapshot is restored to be copied from. By name. */
 	readonly classesOfDriver: readonly StorageClass[];
-	/** The claim that was restored to be copied from. */
+	/** The volume that the snapshot was cut of, and the class of its claim; undefined where they are gone. */
+	readonly sourceVolume: PersistentVolume | undefined;
+	readonly sourceClass: string | undefined;
+	/** The claim that was restored to be copied from, and its volume. */
 	readonly copySource: PersistentVolumeClaim | undefined;
+	readonly copySourceVolume: PersistentVolume | undefined;
 }
 
 export type Order = ImportOrder | ClaimCloneOrder | SnapshotCloneOrder | {readonly kind: 'cloneMissing'};
@@ -60,6 +67,12 @@ export interface Observed {
 	readonly prime: PersistentVolumeClaim | undefined;
 	readonly primeVolume: PersistentVolume | undefined;
 	readonly worker: Pod | undefined;
+	/** Serves the source to the worker, where that is on another node. */
+	readonly sender: Pod | undefined;
+	/** Volume that tells where a copy must read; undefined where it may be read anywhere. */
+	readonly readFrom: PersistentVolume | undefined;
+	/** No node has both what is read and the target. */
+	readonly apart: boolean;
 	/** Every claim made for this very target: the prime claim, the claim a copy reads from. */
 	readonly made: readonly PersistentVolumeClaim[];
 	/** Made for a claim of this name that is gone or was replaced. */
@@ -114,6 +127,22 @@ export function sourceRefOf(
 	return {kind: 'VolumeCloneSource', namespace: elsewhere ?? namespace, name: ref.name};
 }
 
+function volumeOf(caches: Caches, claim: PersistentVolumeClaim | undefined): PersistentVolume | undefined {
+	const name = claim?.spec.volumeName;
+	return name ? caches.store(resources.persistentVolumes).get(undefined, name) : undefined;
+}
+
+/** What a copy reads is where the source is; what it restores first is where the snapshot is, if that is local. */
+function readFromOf(order: Order | undefined, caches: Caches): PersistentVolume | undefined {
+	if (order?.kind === 'cloneClaim') return order.volume;
+	if (order?.kind !== 'cloneSnapshot') return undefined;
+	if (order.copySourceVolume) return order.copySourceVolume;
+	const sourceClass = order.sourceClass
+		? caches.store(resources.storageClasses).get(undefined, order.sourceClass)
+		: undefined;
+	return driverPolicy(order.content?.spec.driver ?? '', sourceClass).nodeLocal ? order.sourceVolume : undefined;
+}
+
 function observeOrder(caches: Caches, target: PersistentVolumeClaim): Order | undefined {
 	const ref = sourceRefOf(target);
 	if (!ref) return undefined;
@@ -129,6 +158,11 @@ function observeOrder(caches: Caches, target: PersistentVolumeClaim): Order | un
 			? caches.store(resources.volumeSnapshotContents).get(undefined, contentName)
 			: undefined;
 		const bound = content?.spec.volumeSnapshotRef.uid === snapshot?.metadata.uid ? content : undefined;
+		const claims = caches.store(resources.persistentVolumeClaims);
+		const sourceClaim = claims.get(ref.namespace, snapshot?.spec.source.persistentVolumeClaimName ?? '');
+		const sourceVolume = volumeOf(caches, sourceClaim);
+		const cutOf = sourceVolume?.spec.csi?.volumeHandle === bound?.spec.source.volumeHandle ? sourceVolume : undefined;
+		const copySource = claims.get(ref.namespace, copySourceClaimName(target.metadata.uid ?? ''));
 		return {
 			kind: 'cloneSnapshot',
 			source,
@@ -139,16 +173,20 @@ function observeOrder(caches: Caches, target: PersistentVolumeClaim): Order | un
 				.list()
 				.filter((storageClass) => storageClass.provisioner === bound?.spec.driver)
 				.toSorted((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1)),
-			copySource: caches
-				.store(resources.persistentVolumeClaims)
-				.get(ref.namespace, copySourceClaimName(target.metadata.uid ?? '')),
+			sourceVolume: cutOf,
+			sourceClass: sourceClaim?.spec.storageClassName,
+			copySource,
+			copySourceVolume: volumeOf(caches, copySource),
 		};
 	}
 	const claim = caches.store(resources.persistentVolumeClaims).get(ref.namespace, source.spec.source.name);
-	const volume = claim?.spec.volumeName
-		? caches.store(resources.persistentVolumes).get(undefined, claim.spec.volumeName)
-		: undefined;
-	return {kind: 'cloneClaim', source, claim, volume, writers: claim ? writersOf(caches, claim) : []};
+	return {
+		kind: 'cloneClaim',
+		source,
+		claim,
+		volume: volumeOf(caches, claim),
+		writers: claim ? writersOf(caches, claim) : [],
+	};
 }
 
 /** Namespace that the prime claim is in. */
@@ -174,9 +212,11 @@ export function observe(key: string, caches: Caches, nowMs: number): Observed {
 		(claim) => isOurs(claim) && claim.metadata.name === primeName && claim.metadata.namespace === primeNamespace,
 	);
 	const workerName = order?.kind === 'import' ? importerPodName(uid ?? '') : copierPodName(uid ?? '');
-	const primeVolume = prime?.spec.volumeName
-		? caches.store(resources.persistentVolumes).get(undefined, prime.spec.volumeName)
-		: undefined;
+	const primeVolume = volumeOf(caches, prime);
+	const readFrom = readFromOf(order, caches);
+	const nodes = caches.store(resources.nodes).list();
+	const podOf = (name: string) =>
+		pods.find((pod) => isOurs(pod) && pod.metadata.name === name && pod.metadata.namespace === primeNamespace);
 	const className = target?.spec.storageClassName;
 	const storageClass = className ? caches.store(resources.storageClasses).get(undefined, className) : undefined;
 	return {
@@ -190,17 +230,21 @@ export function observe(key: string, caches: Caches, nowMs: number): Observed {
 			caches.store(resources.csiDrivers).get(undefined, storageClass.provisioner) !== undefined,
 		node:
 			storageClass?.volumeBindingMode === 'WaitForFirstConsumer'
-				? chooseNode(caches.store(resources.nodes).list(), caches.store(resources.csiNodes).list(), {
+				? chooseNode(nodes, caches.store(resources.csiNodes).list(), {
 						driver: storageClass.provisioner,
-						sourceVolume: undefined,
+						sourceVolume: readFrom,
 					})
 				: undefined,
 		prime,
 		primeVolume,
 		made: made.filter(isOurs),
-		worker: pods.find(
-			(pod) => isOurs(pod) && pod.metadata.name === workerName && pod.metadata.namespace === primeNamespace,
-		),
+		worker: podOf(workerName),
+		sender: order?.kind === 'import' ? undefined : podOf(senderPodName(uid ?? '')),
+		readFrom,
+		apart: areApart(nodes, readFrom, {
+			selectedNode: target?.metadata.annotations?.[annotations.selectedNode],
+			volume: primeVolume,
+		}),
 		orphans: {pods: pods.filter((pod) => !isOurs(pod)), claims: made.filter((claim) => !isOurs(claim))},
 	};
 }

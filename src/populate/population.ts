@@ -59,6 +59,7 @@ const waitStages: Readonly<Record<WaitReason, PopulationStage>> = {
 	CloneSourceInUse: 'waiting',
 	CloneValidationFailed: 'waiting',
 	SnapshotNotReady: 'waiting',
+	NoNode: 'waiting',
 	PrimeBinding: 'scheduled',
 	WorkerStarting: 'scheduled',
 	WorkerRunning: 'running',
@@ -77,13 +78,15 @@ function lastFailureOf(worker: Pod): string | undefined {
 }
 
 export function describe(observed: Observed, plan: PopulatePlan): Population {
-	const {worker, order} = observed;
+	const {worker, sender, order} = observed;
 	const status = worker?.status?.containerStatuses?.[0];
-	const unschedulable = worker?.status?.conditions?.find(
+	// Of a copy between two nodes the half that does not run is what holds it up.
+	const late = sender && sender.status?.phase !== 'Running' ? sender : worker;
+	const unschedulable = late?.status?.conditions?.find(
 		({type, status}) => type === 'PodScheduled' && status === 'False',
 	);
-	const waiting = status?.state?.waiting;
-	const running = status?.state?.running !== undefined;
+	const waiting = late?.status?.containerStatuses?.[0]?.state?.waiting;
+	const running = status?.state?.running !== undefined && late === worker;
 	const began = worker !== undefined && (running || (status?.restartCount ?? 0) > 0);
 	const stage = stageOf(plan, observed);
 	return {

@@ -12,7 +12,7 @@ import {
 } from '../../test/support/builders.ts';
 import {MemoryCaches} from '../../test/support/memory-caches.ts';
 import type {KubeObject, PersistentVolumeClaim} from '../api/kubernetes.ts';
-import {annotations, finalizers} from '../api/names.ts';
+import {annotations, finalizers, labels} from '../api/names.ts';
 import * as resources from '../kube/resources.ts';
 import {decide, type RetireReason, reuseRule} from './decide.ts';
 import {defaultPolicy} from './driver-policy.ts';
@@ -34,7 +34,7 @@ import {
 	type WaitingRequest,
 	WaitingRequests,
 } from './requests.ts';
-import {lifeOf, type Stripe} from './sharing.ts';
+import {lifeOf, type Stripe, stripeOf} from './sharing.ts';
 import {statusOf} from './status.ts';
 
 /** Of the snapshot-controller. */
@@ -292,7 +292,24 @@ describe('decide: draining', () => {
 		expect(planOf({shared: [draining([done()], [{snapshot: held, content}])]})).toEqual({do: 'nothing'});
 		expect(planOf({shared: [draining([done()], [{snapshot: left, content}])]})).toMatchObject({do: 'deleteContent'});
 		const leaving = {...content, metadata: {...content.metadata, deletionTimestamp: '2026-01-01T00:00:00Z'}};
-		expect(planOf({shared: [draining([done()], [{snapshot: left, content: leaving}])]})).toEqual({do: 'nothing'});
+		const labelled = {...leaving, metadata: {...leaving.metadata, labels: {[labels.sharedSnapshotUid]: 'shared-1'}}};
+		expect(planOf({shared: [draining([done()], [{snapshot: left, content: labelled}])]})).toEqual({do: 'nothing'});
+	});
+
+	test('wakes the sidecar where the content was deleted while it was being cut, once it knows that it is cut', () => {
+		const {snapshot: left} = going(true);
+		const of = (creating: boolean, handle: string | undefined, woken = false) => {
+			const content = snapshotContent({
+				...{of: stripe.snapshot, handle, deleting: true},
+				annotations: creating ? {[annotations.snapshotBeingCreated]: 'yes'} : {},
+				labels: woken ? {[labels.sharedSnapshotUid]: 'shared-1'} : {},
+			});
+			return planOf({shared: [draining([done()], [{snapshot: left, content}])]});
+		};
+		expect(of(true, undefined)).toEqual({do: 'nothing'});
+		expect(of(true, 'handle')).toEqual({do: 'nothing'});
+		expect(of(false, 'handle')).toMatchObject({do: 'wakeSidecar'});
+		expect(of(false, 'handle', true)).toEqual({do: 'nothing'});
 	});
 
 	test('tells the sidecar itself that a content goes whose snapshot is gone', () => {
@@ -314,6 +331,20 @@ describe('decide: draining', () => {
 	test('a snapshot that the storage lost is held by nobody', () => {
 		const shared = {...draining([open()], [stripe]), lost: 'code = NotFound'};
 		expect(planOf({shared: [shared]})).toMatchObject({do: 'unprotect'});
+		const bare = {...stripe, content: snapshotContent({of: stripe.snapshot})};
+		expect(planOf({shared: [{...shared, stripes: [bare]}]})).toMatchObject({do: 'deleteSnapshot'});
+	});
+
+	test('does not protect a stripe again that nobody needs, though another one is needed', () => {
+		const object = sharedSnapshot({stripes: 2});
+		const stripes = [readyStripe(object, 0), readyStripe(object, 1)];
+		const one = open();
+		const unwanted = 1 - stripeOf(one.uid, 2);
+		const lifted = stripes.map((each, index) =>
+			index === unwanted ? {...each, content: snapshotContent({of: each.snapshot, handle: 'handle'})} : each,
+		);
+		const plan = planOf({shared: [observed({stripes: 2, deleting: true}, {requests: [one], stripes: lifted})]});
+		expect(plan).toMatchObject({do: 'deleteSnapshot', snapshot: stripes[unwanted]?.snapshot});
 	});
 
 	test('does not wait for requests of a snapshot that was never cut: they are assigned anew', () => {

@@ -171,10 +171,10 @@ function protect(shared: ObservedShared): SharingPlan {
 	// Somebody changed it: with Delete, the end of this alias would be the end of the snapshot for everybody.
 	const dangerous = aliases.find(({madeContent}) => madeContent?.spec.deletionPolicy === 'Delete');
 	if (dangerous?.madeContent) return {do: 'protect', shared: object, content: dangerous.madeContent};
-	// What goes has just been made deletable, stripe by stripe.
-	const kept = life === 'Draining' ? wantedStripes(shared) : undefined;
+	// What is being taken down is not protected again.
+	const wanted = life === 'Draining' ? wantedStripes(shared) : undefined;
 	const bare = stripes.find(
-		(stripe, index) => isCut(stripe) && !isProtected(object, stripe) && kept?.has(index) !== false,
+		(stripe, index) => (wanted?.has(index) ?? true) && isCut(stripe) && !isProtected(object, stripe),
 	);
 	return bare?.content ? {do: 'protect', shared: object, content: bare.content} : nothing;
 }

@@ -6,7 +6,7 @@
  * policy Delete again -> its VolumeSnapshot is deleted, with it the content and what the storage has -> our finalizer off.
  * At last the object itself.
  */
-import {annotations, finalizers} from '../api/names.ts';
+import {annotations, finalizers, labels} from '../api/names.ts';
 import type {SharedSnapshot} from '../api/sharedsnapshot.ts';
 import type {VolumeSnapshot, VolumeSnapshotContent} from '../api/snapshot.ts';
 import type {ObservedShared} from './observe.ts';
@@ -20,6 +20,8 @@ export type DrainPlan =
 			readonly content: VolumeSnapshotContent;
 			readonly orphaned: boolean;
 	  }
+	/** A content that was deleted while it was being cut is forgotten by the sidecar until it looks at all; a change wakes it. */
+	| {readonly do: 'wakeSidecar'; readonly shared: SharedSnapshot; readonly content: VolumeSnapshotContent}
 	| {readonly do: 'deleteSnapshot'; readonly shared: SharedSnapshot; readonly snapshot: VolumeSnapshot}
 	| {readonly do: 'deleteContent'; readonly shared: SharedSnapshot; readonly content: VolumeSnapshotContent}
 	| {readonly do: 'releaseSnapshot'; readonly shared: SharedSnapshot; readonly snapshot: VolumeSnapshot}
@@ -49,6 +51,18 @@ export function wantedStripes({object, requests, stripes, lost}: ObservedShared)
 	return new Set(wanted.map(({index}) => index));
 }
 
+/**
+ * Seen with external-snapshotter 8.7: the last thing it does after a cut is to take its annotation off, and that change it
+ * does not look at. Whoever deleted the content before waits up to 15 minutes, its resync. Our label tells that it was woken.
+ */
+function isForgotten(object: SharedSnapshot, {metadata, status}: VolumeSnapshotContent): boolean {
+	return (
+		status?.snapshotHandle !== undefined &&
+		metadata.annotations?.[annotations.snapshotBeingCreated] === undefined &&
+		metadata.labels?.[labels.sharedSnapshotUid] !== object.metadata.uid
+	);
+}
+
 function removeStray(object: SharedSnapshot, content: VolumeSnapshotContent): DrainPlan | undefined {
 	const {annotations: given, deletionTimestamp} = content.metadata;
 	if (content.spec.deletionPolicy !== 'Delete' || given?.[annotations.snapshotBeingDeleted] === undefined)
@@ -63,8 +77,9 @@ function removeStripe(object: SharedSnapshot, {snapshot, content}: Stripe): Drai
 	if (!snapshot.metadata.deletionTimestamp) return {do: 'deleteSnapshot', shared: object, snapshot};
 	if (content) {
 		// The snapshot-controller may have looked at it when it was still protected, and does not look again.
-		const isLeft = isLetGo(snapshot) && !content.metadata.deletionTimestamp;
-		return isLeft ? {do: 'deleteContent', shared: object, content} : undefined;
+		if (!content.metadata.deletionTimestamp)
+			return isLetGo(snapshot) ? {do: 'deleteContent', shared: object, content} : undefined;
+		return isForgotten(object, content) ? {do: 'wakeSidecar', shared: object, content} : undefined;
 	}
 	return holds(snapshot) ? {do: 'releaseSnapshot', shared: object, snapshot} : undefined;
 }

@@ -61,6 +61,7 @@ export function eventOf(plan: SharingPlan): EventText | undefined {
 		case 'cut':
 		case 'passBarrier':
 		case 'unprotect':
+		case 'wakeSidecar':
 		case 'removeAliases':
 		case 'deleteSnapshot':
 		case 'deleteContent':

@@ -16,7 +16,7 @@ import {assignmentsTotal, cutsTotal} from './metrics.ts';
 import {assignmentTo, type CloneRequests, type WaitingRequests} from './requests.ts';
 import type {WriterWatch} from './writer-watch.ts';
 
-const writesAtOnce = 8;
+const writesAtOnce = 16;
 
 export interface ExecuteContext {
 	readonly api: KubeApi;
@@ -83,17 +83,18 @@ async function hasAnything({api, signal}: ExecuteContext, {metadata}: SharedSnap
 const atOnce = <T>(writes: readonly (() => Promise<T>)[]) => new PQueue({concurrency: writesAtOnce}).addAll(writes);
 
 /** Of exactly this content; gone already is fine. */
-async function setDeletionPolicy(
+async function changeContent(
 	{api, signal}: ExecuteContext,
-	plan: Extract<SharingPlan, {do: 'protect' | 'unprotect'}>,
+	plan: Extract<SharingPlan, {do: 'protect' | 'unprotect' | 'wakeSidecar'}>,
 ): Promise<void> {
 	const {metadata} = plan.content;
-	const isProtecting = plan.do === 'protect';
 	const patch = {
-		metadata: isProtecting
-			? {labels: {[labels.sharedSnapshotUid]: plan.shared.metadata.uid ?? '', [labels.managedBy]: managedByValue}}
-			: {...(plan.orphaned && {annotations: {[annotations.snapshotBeingDeleted]: 'yes'}})},
-		spec: {deletionPolicy: isProtecting ? ('Retain' as const) : ('Delete' as const)},
+		metadata: {
+			labels: {[labels.sharedSnapshotUid]: plan.shared.metadata.uid ?? '', [labels.managedBy]: managedByValue},
+			...(plan.do === 'unprotect' && plan.orphaned && {annotations: {[annotations.snapshotBeingDeleted]: 'yes'}}),
+		},
+		...(plan.do === 'protect' && {spec: {deletionPolicy: 'Retain' as const}}),
+		...(plan.do === 'unprotect' && {spec: {deletionPolicy: 'Delete' as const}}),
 	};
 	try {
 		await api.mergePatch(resources.volumeSnapshotContents, metadata, patch, {uid: metadata.uid, fieldManager, signal});
@@ -174,7 +175,8 @@ export async function execute(context: ExecuteContext, plan: SharingPlan): Promi
 			return {};
 		case 'protect':
 		case 'unprotect':
-			await setDeletionPolicy(context, plan);
+		case 'wakeSidecar':
+			await changeContent(context, plan);
 			return {};
 		case 'createAliases':
 			return createAliases(context, plan);

@@ -4,6 +4,7 @@ import {RestoreWindow} from './restore-window.ts';
 
 const stripe = 'stripe';
 const asleep = () => true;
+const slots = (start: number, most = start) => ({start, most});
 
 describe('RestoreWindow', () => {
 	let pending: Set<string>;
@@ -17,79 +18,145 @@ describe('RestoreWindow', () => {
 	});
 
 	test('so many get a slot, the next one has to wait', () => {
-		expect(window.take(stripe, 'a', 2, asleep)).toBe(true);
-		expect(window.take(stripe, 'b', 2, asleep)).toBe(true);
-		expect(window.take(stripe, 'c', 2, asleep)).toBe(false);
+		expect(window.take(stripe, 'a', slots(2), asleep)).toBe(true);
+		expect(window.take(stripe, 'b', slots(2), asleep)).toBe(true);
+		expect(window.take(stripe, 'c', slots(2), asleep)).toBe(false);
 	});
 
 	test('who has a slot is not refused it, and does not take a second one', () => {
-		expect(window.take(stripe, 'a', 1, asleep)).toBe(true);
-		expect(window.take(stripe, 'a', 1, asleep)).toBe(true);
+		expect(window.take(stripe, 'a', slots(1), asleep)).toBe(true);
+		expect(window.take(stripe, 'a', slots(1), asleep)).toBe(true);
 		pending.add('a');
-		expect(window.take(stripe, 'a', 1, asleep)).toBe(true);
+		expect(window.take(stripe, 'a', slots(1), asleep)).toBe(true);
 	});
 
 	test('a claim that the cache shows counts once, not twice', () => {
-		window.take(stripe, 'a', 2, asleep);
+		window.take(stripe, 'a', slots(2), asleep);
 		pending.add('a');
-		expect(window.take(stripe, 'b', 2, asleep)).toBe(true);
-		expect(window.take(stripe, 'c', 2, asleep)).toBe(false);
+		expect(window.take(stripe, 'b', slots(2), asleep)).toBe(true);
+		expect(window.take(stripe, 'c', slots(2), asleep)).toBe(false);
 	});
 
 	test('claims of before a restart count', () => {
 		pending.add('x').add('y');
-		expect(window.take(stripe, 'a', 2, asleep)).toBe(false);
+		expect(window.take(stripe, 'a', slots(2), asleep)).toBe(false);
 	});
 
 	test('a claim that waits for its consumer takes no place, though it is there', () => {
 		const waiting = new RestoreWindow(() => ({shown: new Set(['a']), restoring: new Set()}));
-		expect(waiting.take(stripe, 'a', 1, asleep)).toBe(true);
-		expect(waiting.take(stripe, 'b', 1, asleep)).toBe(true);
-		expect(waiting.take(stripe, 'c', 1, asleep)).toBe(false);
+		expect(waiting.take(stripe, 'a', slots(1), asleep)).toBe(true);
+		expect(waiting.take(stripe, 'b', slots(1), asleep)).toBe(true);
+		expect(waiting.take(stripe, 'c', slots(1), asleep)).toBe(false);
 	});
 
 	test('a waiter that goes another way is not woken', () => {
 		const woken: string[] = [];
-		window.take(stripe, 'a', 1, asleep);
-		window.take(stripe, 'b', 1, () => woken.push('b') > 0);
-		window.take(stripe, 'c', 1, () => woken.push('c') > 0);
+		window.take(stripe, 'a', slots(1), asleep);
+		window.take(stripe, 'b', slots(1), () => woken.push('b') > 0);
+		window.take(stripe, 'c', slots(1), () => woken.push('c') > 0);
 		window.forget('b');
 		window.forget('a');
 		expect(woken).toEqual(['c']);
 	});
 
 	test('stripes do not know of each other', () => {
-		window.take(stripe, 'a', 1, asleep);
-		expect(window.take('other', 'b', 1, asleep)).toBe(true);
+		window.take(stripe, 'a', slots(1), asleep);
+		expect(window.take('other', 'b', slots(1), asleep)).toBe(true);
 	});
 
 	test('the end of a restore wakes who waits longest, one only', () => {
 		const woken: string[] = [];
 		const waker = (name: string) => () => woken.push(name) > 0;
-		window.take(stripe, 'a', 1, asleep);
-		window.take(stripe, 'b', 1, waker('b'));
-		window.take(stripe, 'c', 1, waker('c'));
+		window.take(stripe, 'a', slots(1), asleep);
+		window.take(stripe, 'b', slots(1), waker('b'));
+		window.take(stripe, 'c', slots(1), waker('c'));
 		window.forget('a');
 		expect(woken).toEqual(['b']);
-		expect(window.take(stripe, 'b', 1, asleep)).toBe(true);
+		expect(window.take(stripe, 'b', slots(1), asleep)).toBe(true);
 	});
 
 	test('a waiter that is gone passes its turn on', () => {
 		const woken: string[] = [];
-		window.take(stripe, 'a', 1, asleep);
-		window.take(stripe, 'gone', 1, () => false);
-		window.take(stripe, 'c', 1, () => woken.push('c') > 0);
+		window.take(stripe, 'a', slots(1), asleep);
+		window.take(stripe, 'gone', slots(1), () => false);
+		window.take(stripe, 'c', slots(1), () => woken.push('c') > 0);
 		window.forget('a');
 		expect(woken).toEqual(['c']);
 	});
 
 	test('to forget twice, or what was never taken, does no harm', () => {
-		window.take(stripe, 'a', 1, asleep);
+		window.take(stripe, 'a', slots(1), asleep);
 		window.forget('a');
 		window.forget('a');
 		window.forget('unknown');
-		expect(window.take(stripe, 'b', 1, asleep)).toBe(true);
-		expect(window.take(stripe, 'c', 1, asleep)).toBe(false);
+		expect(window.take(stripe, 'b', slots(1), asleep)).toBe(true);
+		expect(window.take(stripe, 'c', slots(1), asleep)).toBe(false);
+	});
+});
+
+describe('RestoreWindow adapts', () => {
+	let restoring: Set<string>;
+	let window: RestoreWindow;
+	beforeEach(() => {
+		restoring = new Set();
+		window = new RestoreWindow(() => ({shown: restoring, restoring}));
+	});
+	const restore = (...requests: string[]) =>
+		requests.filter((request) => {
+			const may = window.take(stripe, request, slots(2, 4), asleep);
+			if (may) restoring.add(request);
+			return may;
+		});
+	const end = (request: string) => {
+		restoring.delete(request);
+		window.succeeded(stripe, request);
+		window.freed(stripe);
+	};
+
+	test('to a storage that takes less: half, and once for all that were under way', () => {
+		expect(restore('a', 'b')).toEqual(['a', 'b']);
+		window.pushedBack(stripe, 'a');
+		window.pushedBack(stripe, 'b');
+		expect(window.sizeOf(stripe)).toBe(1);
+		end('a');
+		expect(restore('c')).toEqual([]);
+		end('b');
+		expect(restore('c', 'd')).toEqual(['c']);
+	});
+
+	test('to a storage that takes more, and wakes who waits for it', () => {
+		for (let restored = 0; restored < 7; restored++) {
+			restore('a');
+			end('a');
+		}
+		restore('a', 'b');
+		const woken: string[] = [];
+		for (const waiter of ['c', 'd', 'e']) window.take(stripe, waiter, slots(2, 4), () => woken.push(waiter) > 0);
+		end('a');
+		expect(window.sizeOf(stripe)).toBe(3);
+		expect(woken).toEqual(['c', 'd']);
+	});
+
+	test('anew for a stripe that is cut again', () => {
+		restore('a');
+		window.pushedBack(stripe, 'a');
+		window.drop(stripe);
+		window.gone('a');
+		restoring.clear();
+		expect(restore('b', 'c')).toEqual(['b', 'c']);
+	});
+
+	test('also by claims of before a restart', () => {
+		restoring.add('x');
+		restore('a');
+		window.pushedBack(stripe, 'x');
+		expect(window.sizeOf(stripe)).toBe(1);
+	});
+
+	test('not to a stripe that it does not know', () => {
+		window.pushedBack(stripe, 'a');
+		window.succeeded(stripe, 'a');
+		expect(window.sizeOf(stripe)).toBeUndefined();
 	});
 });
 
@@ -119,11 +186,15 @@ class Restores {
 			this.awake.add(request);
 			return true;
 		};
-		if (this.window.take(stripe, request, this.#size, wake)) this.restoring.add(request);
+		if (this.window.take(stripe, request, slots(this.#size, 3), wake)) this.restoring.add(request);
 	}
 
 	show(request: string): void {
 		if (this.restoring.has(request)) this.shown.add(request);
+	}
+
+	pushBack(request: string): void {
+		if (this.shown.has(request)) this.window.pushedBack(stripe, request);
 	}
 
 	end(request: string): void {
@@ -131,6 +202,7 @@ class Restores {
 		this.shown.delete(request);
 		this.done.add(request);
 		this.window.forget(request);
+		this.window.succeeded(stripe, request);
 		this.window.freed(stripe);
 	}
 
@@ -144,9 +216,12 @@ class Restores {
 
 describe('RestoreWindow, whatever the order of events', () => {
 	const requests = ['a', 'b', 'c', 'd', 'e', 'f'];
-	const steps = fc.array(fc.tuple(fc.constantFrom('round', 'show', 'end', 'giveUp'), fc.constantFrom(...requests)), {
-		maxLength: 60,
-	});
+	const steps = fc.array(
+		fc.tuple(fc.constantFrom('round', 'show', 'pushBack', 'end', 'giveUp'), fc.constantFrom(...requests)),
+		{
+			maxLength: 60,
+		},
+	);
 
 	test('never more restores than slots, and nobody is forgotten', () => {
 		fc.assert(
@@ -154,12 +229,12 @@ describe('RestoreWindow, whatever the order of events', () => {
 				const restores = new Restores(requests, size);
 				for (const [step, request] of sequence) {
 					restores[step](request);
-					expect(restores.restoring.size).toBeLessThanOrEqual(size);
+					expect(restores.restoring.size).toBeLessThanOrEqual(3);
 				}
 				// From here on everything happens that can: all must be served, by waking alone.
-				for (let turn = 0; turn < 3 * requests.length; turn++) {
+				for (let turn = 0; turn < 4 * requests.length; turn++) {
 					for (const request of requests) restores.round(request);
-					expect(restores.restoring.size).toBeLessThanOrEqual(size);
+					expect(restores.restoring.size).toBeLessThanOrEqual(3);
 					for (const request of requests) restores.end(request);
 				}
 				expect(restores.done.union(restores.gone)).toEqual(new Set(requests));

@@ -3,8 +3,10 @@
  * provisioner's exponential back-off of up to five minutes, so the losers are not even created.
  *
  * A slot is taken before the claim is created and counts until the cache shows the claim; from then on the claim itself
- * counts, for as long as it is being restored. (One that waits for a consumer is not.)
+ * counts, for as long as it is being restored. (One that waits for a consumer is not.) How many slots there are follows
+ * the storage's answers (restore-pace.ts); what was learned is forgotten with the process.
  */
+import {beginPace, type Pace, type PaceLimits, pushBack, succeed} from './restore-pace.ts';
 
 /** Puts the waiter into its queue again; false where it no longer exists, so that the next one gets its turn. */
 export type Wake = () => boolean;
@@ -18,6 +20,9 @@ export interface SeenClaims {
 export class RestoreWindow {
 	readonly #taken = new Map<string, Set<string>>();
 	readonly #waiters = new Map<string, Map<string, Wake>>();
+	readonly #paces = new Map<string, Pace>();
+	/** The generation of the pace in which each request began to restore. */
+	readonly #begun = new Map<string, number>();
 	readonly #seen: (stripe: string) => SeenClaims;
 
 	constructor(seen: (stripe: string) => SeenClaims) {
@@ -25,13 +30,16 @@ export class RestoreWindow {
 	}
 
 	/** False: the window is full, and `wake` is called when a slot is free. */
-	take(stripe: string, request: string, size: number, wake: Wake): boolean {
+	take(stripe: string, request: string, limits: PaceLimits, wake: Wake): boolean {
 		const taken = this.#taken.get(stripe) ?? new Set<string>();
+		const pace = this.#paces.get(stripe) ?? beginPace(limits);
+		this.#paces.set(stripe, pace);
 		const {shown, restoring} = this.#seen(stripe);
 		for (const uid of taken) if (shown.has(uid)) taken.delete(uid);
 		this.#dropWaiter(stripe, request);
-		const may = taken.has(request) || shown.has(request) || taken.size + restoring.size < size;
+		const may = taken.has(request) || shown.has(request) || taken.size + restoring.size < pace.size;
 		if (may && !shown.has(request)) this.#taken.set(stripe, taken.add(request));
+		if (may && !this.#begun.has(request)) this.#begun.set(request, pace.generation);
 		if (!may) this.#waiters.set(stripe, (this.#waiters.get(stripe) ?? new Map<string, Wake>()).set(request, wake));
 		return may;
 	}
@@ -52,6 +60,39 @@ export class RestoreWindow {
 			this.#dropWaiter(stripe, waiter);
 			if (wake()) return;
 		}
+	}
+
+	/** The request's claim is complete: with enough of them, one more at a time is tried. */
+	succeeded(stripe: string, request: string): void {
+		const generation = this.#begun.get(request) ?? 0;
+		this.#begun.delete(request);
+		const pace = this.#paces.get(stripe);
+		if (!pace) return;
+		const next = succeed(pace, generation);
+		this.#paces.set(stripe, next);
+		if (next.size > pace.size) this.freed(stripe);
+	}
+
+	/** The storage said that the request's restore is one too many. What was begun before this process counts as begun first. */
+	pushedBack(stripe: string, request: string): void {
+		const pace = this.#paces.get(stripe);
+		if (pace) this.#paces.set(stripe, pushBack(pace, this.#begun.get(request) ?? 0));
+	}
+
+	/** The request is gone, or its claim was given up. */
+	gone(request: string): void {
+		this.#begun.delete(request);
+		this.forget(request);
+	}
+
+	/** The snapshot is gone. */
+	drop(stripe: string): void {
+		this.#paces.delete(stripe);
+	}
+
+	/** Slots that the stripe has now. */
+	sizeOf(stripe: string): number | undefined {
+		return this.#paces.get(stripe)?.size;
 	}
 
 	#dropWaiter(stripe: string, request: string): void {

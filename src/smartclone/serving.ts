@@ -20,6 +20,12 @@ export type Serving =
 			readonly message: string;
 			/** The alias is being deleted, which waits for the claims that are restored from it; and none of them begins any more. */
 			readonly aliasLeaves?: boolean;
+			/** Until it is cut: since when that is waited for, whether the storage was asked, and what it said if that went wrong. */
+			readonly cut?: {
+				readonly since: string | undefined;
+				readonly isBegun: boolean;
+				readonly error: string | undefined;
+			};
 	  }
 	| {
 			readonly state: 'ready';
@@ -28,6 +34,8 @@ export type Serving =
 			readonly snapshotName: string;
 			/** What a restore must ask for at least: the snapshot's size or the volume's, whichever is larger. */
 			readonly minimumBytes: bigint;
+			/** When the VolumeSnapshot was made: the cut was later. */
+			readonly cutAfter?: string | undefined;
 	  };
 
 /**
@@ -57,16 +65,24 @@ export function servingOf(
 	if (state !== 'ready' && !isKept) {
 		// A snapshot that is going away and is not there yet will never be.
 		if (object.metadata.deletionTimestamp && !isCut(stripe)) return {state: 'none'};
+		const error = stripe.snapshot?.status?.error?.message ?? stripe.content?.status?.error?.message;
 		return {
 			state: 'pending',
 			sharedSnapshot,
 			message: `Waiting for the snapshot of ${namespace}/${name} (shared snapshot ${sharedSnapshot})`,
+			cut: {
+				since: (stripe.snapshot ?? object).metadata.creationTimestamp,
+				isBegun: stripe.snapshot !== undefined,
+				error,
+			},
 		};
 	}
 	const restoreSize = parseQuantity(stripe.snapshot?.status?.restoreSize ?? '0') ?? 0n;
 	const capacity = parseQuantity(object.spec.content.capacity) ?? 0n;
 	const snapshotName = stripeName(object.metadata.uid ?? '', number);
-	const ready: Serving = {state: 'ready', sharedSnapshot, snapshotName, minimumBytes: largest(restoreSize, capacity)};
+	const cutAfter = stripe.snapshot?.metadata.creationTimestamp;
+	const minimumBytes = largest(restoreSize, capacity);
+	const ready: Serving = {state: 'ready', sharedSnapshot, snapshotName, minimumBytes, cutAfter};
 	if (isHere) return ready;
 	const alias = observeAlias(caches, object, {namespace: request.restoresIn, stripe: number});
 	const usable =

@@ -6,14 +6,23 @@ const possible: CloneFacts = {
 	sourceDriver: 'csi.example.com',
 	sourceVolumeMode: 'Filesystem',
 	sourceCapacityBytes: 10n,
+	sourceHasClass: true,
+	sameNamespace: true,
+	sourceRestorable: true,
 	targetProvisioner: 'csi.example.com',
 	targetIsCsi: true,
 	targetVolumeMode: 'Filesystem',
 	targetRequestBytes: 10n,
 	targetExpandable: true,
+	targetWaitsForConsumer: false,
 	equalSizeRestore: false,
+	equalSizeCsiClone: false,
+	nodeLocal: false,
+	csiClone: 'never',
 	snapshotsServed: true,
 	snapshotClass: 'snapshots',
+	givenUp: [],
+	kept: undefined,
 };
 
 type Row = readonly [when: string, facts: Partial<CloneFacts>, code: DeclineCode, words: RegExp];
@@ -44,19 +53,46 @@ const rows: readonly Row[] = [
 	],
 ];
 
+/** Against a clone by the driver only; what is against a restore, is against it too. */
+const csiRows: readonly Row[] = [
+	['the clone is in another namespace', {sameNamespace: false}, 'OtherNamespace', /same namespace only/],
+	['the source has no class', {sourceHasClass: false}, 'NoStorageClass', /names no storage class/],
+	['the driver does it badly', {csiClone: 'never'}, 'CsiCloneUnsuitable', /onesnap\.io\/csi-clone/],
+	['volumes live on nodes', {nodeLocal: true}, 'CsiCloneUnsuitable', /do not suit/],
+	[
+		'it could not grow',
+		{equalSizeCsiClone: true, targetRequestBytes: 11n, targetExpandable: false},
+		'NoVolumeExpansion',
+		/size of the source only/,
+	],
+];
+
+const outOfRange = {code: 'OutOfRange', message: 'too small'};
+const noClass = {snapshotClass: undefined};
+const byDriver = {csiClone: 'fallback'} as const;
+
 describe('chooseWay', () => {
 	test('clones by snapshot where nothing is against it, with nothing to explain', () => {
-		expect(chooseWay(possible)).toEqual({way: 'snapshot', declined: []});
+		expect(chooseWay(possible)).toEqual({way: 'snapshot', route: 'restore', declined: []});
 	});
 
 	test.each(rows)('copies where %s, and says so', (_, facts, code, words) => {
 		const {way, declined} = chooseWay({...possible, ...facts});
 		expect(way).toBe('copy');
-		expect(declined).toEqual([{way: 'snapshot', code, message: expect.stringMatching(words)}]);
+		expect(declined[0]).toEqual({way: 'snapshot', code, message: expect.stringMatching(words)});
+		// Told once, although it is against a clone by the driver as well.
+		expect(declined.slice(1).filter((each) => each.code !== 'CsiCloneUnsuitable')).toEqual([]);
+	});
+
+	test.each(csiRows)('does not let the driver clone where %s', (_, facts, code, words) => {
+		const {way, declined} = chooseWay({...possible, ...byDriver, ...noClass, ...facts});
+		expect(way).toBe('copy');
+		expect(declined).toContainEqual({way: 'csi-clone', code, message: expect.stringMatching(words)});
 	});
 
 	test('every code has a row', () => {
-		expect(rows.map(([, , code]) => code).toSorted()).toEqual([...declineCodes].toSorted());
+		const codes = [...rows, ...csiRows].map(([, , code]) => code);
+		expect([...new Set([...codes, 'GaveUp'])].toSorted()).toEqual([...declineCodes].toSorted());
 	});
 
 	test.each<[string, Partial<CloneFacts>]>([
@@ -65,6 +101,7 @@ describe('chooseWay', () => {
 		['an equal target of an equal-size driver that cannot grow', {equalSizeRestore: true, targetExpandable: false}],
 		['a snapshot as source without any snapshot class', {sourceKind: 'snapshot', snapshotClass: undefined}],
 		['Block to Block', {sourceVolumeMode: 'Block', targetVolumeMode: 'Block'}],
+		['what the driver could clone too', byDriver],
 	])('clones %s by snapshot', (_, facts) => {
 		expect(chooseWay({...possible, ...facts}).way).toBe('snapshot');
 	});
@@ -80,7 +117,83 @@ describe('chooseWay', () => {
 			'SnapshotsNotServed',
 			'IncompatibleProvisioners',
 			'NoVolumeSnapshotClass',
+			'CsiCloneUnsuitable',
 		]);
+	});
+
+	test('lets the driver clone where a snapshot is impossible', () => {
+		expect(chooseWay({...possible, ...byDriver, ...noClass})).toEqual({
+			way: 'csi-clone',
+			route: 'csiClone',
+			declined: [{way: 'snapshot', code: 'NoVolumeSnapshotClass', message: expect.any(String)}],
+		});
+	});
+
+	test('lets the driver clone before anything else where that is its way, and shares where it cannot', () => {
+		const first: CloneFacts = {...possible, csiClone: 'first'};
+		expect(chooseWay(first)).toEqual({way: 'csi-clone', route: 'csiClone', declined: []});
+		expect(chooseWay({...first, sameNamespace: false})).toMatchObject({way: 'snapshot', route: 'restore'});
+		expect(chooseWay({...first, sourceKind: 'snapshot'})).toEqual({way: 'snapshot', route: 'restore', declined: []});
+	});
+
+	test('goes on to the next way when one was tried in vain, and says why', () => {
+		const once = chooseWay({...possible, ...byDriver, givenUp: [{way: 'snapshot', ...outOfRange}]});
+		const gaveUp = {code: 'GaveUp', message: 'Tried in vain (OutOfRange): too small'};
+		expect(once).toEqual({way: 'csi-clone', route: 'csiClone', declined: [{way: 'snapshot', ...gaveUp}]});
+		const givenUp = [
+			{way: 'snapshot', ...outOfRange},
+			{way: 'csi-clone', ...outOfRange},
+		] as const;
+		expect(chooseWay({...possible, ...byDriver, givenUp})).toEqual({
+			way: 'copy',
+			route: 'copyClaim',
+			declined: [
+				{way: 'snapshot', ...gaveUp},
+				{way: 'csi-clone', ...gaveUp},
+			],
+		});
+	});
+
+	test('keeps the way that something was made for, until it is given up', () => {
+		expect(chooseWay({...possible, kept: 'copy'})).toMatchObject({way: 'copy', route: 'copySnapshot'});
+		expect(chooseWay({...possible, ...noClass, kept: 'snapshot'})).toMatchObject({way: 'snapshot'});
+		const givenUp = [{way: 'snapshot', ...outOfRange}] as const;
+		expect(chooseWay({...possible, kept: 'snapshot', givenUp})).toMatchObject({way: 'copy'});
+	});
+
+	const otherMode = {targetVolumeMode: 'Block'} as const;
+
+	test.each<[string, Partial<CloneFacts>, string]>([
+		['a snapshot where there can be one', otherMode, 'copySnapshot'],
+		['a snapshot, for the class of another driver', {targetProvisioner: 'other'}, 'copySnapshot'],
+		['the snapshot that was named', {...otherMode, sourceKind: 'snapshot'}, 'copySnapshot'],
+		['the claim where nothing cuts one', {...otherMode, ...noClass}, 'copyClaim'],
+		['the claim where the cluster has none', {...otherMode, snapshotsServed: false}, 'copyClaim'],
+		['the claim where no class could restore it', {...otherMode, sourceRestorable: false}, 'copyClaim'],
+		['the claim where it is not CSI', {sourceDriver: undefined}, 'copyClaim'],
+		['the claim where snapshots were tried in vain', {givenUp: [{way: 'snapshot', ...outOfRange}]}, 'copyClaim'],
+		[
+			'the claim where a copy from a snapshot was',
+			{...otherMode, givenUp: [{way: 'copy', ...outOfRange}]},
+			'copyClaim',
+		],
+		['the claim where the target waits for a driver', {targetIsCsi: false}, 'copyClaim'],
+	])('a copy reads %s', (_, facts, route) => {
+		expect(chooseWay({...possible, ...facts})).toMatchObject({way: 'copy', route});
+	});
+
+	test.each<[string, Partial<CloneFacts>, string]>([
+		['before its consumer has a node, is open', {targetWaitsForConsumer: true}, 'restoreOrCopy'],
+		['stays open once it is assigned', {targetWaitsForConsumer: true, kept: 'copy'}, 'restoreOrCopy'],
+		['that binds at once, is restored', {}, 'restore'],
+		['of another mode, is copied', {targetWaitsForConsumer: true, ...otherMode}, 'copySnapshot'],
+		[
+			'that was tried in vain, is copied',
+			{targetWaitsForConsumer: true, givenUp: [{way: 'snapshot', ...outOfRange}]},
+			'copyClaim',
+		],
+	])('a clone on node-local storage, %s', (_, facts, route) => {
+		expect(chooseWay({...possible, nodeLocal: true, ...facts}).route).toBe(route);
 	});
 });
 

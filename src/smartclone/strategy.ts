@@ -1,12 +1,29 @@
 /**
- * Which way to clone, and why not the others. A pure function from facts to a decision; asked once per clone, the answer
- * is kept on it (annotation cdi.kubevirt.io/cloneType).
+ * Which way to clone, and why not the others. A pure function from facts to a decision. Once a request is assigned to a
+ * snapshot, or its claim is made, the way is kept, unless it is given up: then it is asked again, without that way.
  *
- * The order is `snapshot`, then `copy`. Reasons carry CDI's codes where it has one.
+ * The order is `snapshot`, `csi-clone`, `copy`; a driver may want `csi-clone` first. Reasons carry CDI's codes where it
+ * has one.
  */
 import type {VolumeMode} from '../api/kubernetes.ts';
+import type {CsiClone} from './driver-policy.ts';
 
-export type CloneWay = 'snapshot' | 'copy';
+/** As CDI spells them. */
+export const cloneWays = ['snapshot', 'csi-clone', 'copy'] as const;
+export type CloneWay = (typeof cloneWays)[number];
+
+/** How a way is gone. */
+export type CloneRoute =
+	/** The claim is restored from the shared snapshot, or from the snapshot that the user named. */
+	| 'restore'
+	/** The snapshot lives on a node and the clone's node is not known yet: the populate layer restores or copies when it is. */
+	| 'restoreOrCopy'
+	/** The driver clones the claim. */
+	| 'csiClone'
+	/** Copied from a restore that is made only for that: the source may be written to. */
+	| 'copySnapshot'
+	/** Copied from the claim itself, while nobody writes to it. */
+	| 'copyClaim';
 
 export const declineCodes = [
 	'SnapshotsNotServed',
@@ -17,6 +34,10 @@ export const declineCodes = [
 	'IncompatibleVolumeModes',
 	'NoVolumeExpansion',
 	'NoProvisionerMatch',
+	'OtherNamespace',
+	'NoStorageClass',
+	'CsiCloneUnsuitable',
+	'GaveUp',
 ] as const;
 export type DeclineCode = (typeof declineCodes)[number];
 
@@ -27,8 +48,17 @@ export interface Declined {
 	readonly message: string;
 }
 
+/** A way that this clone tried in vain. */
+export interface GivenUpWay {
+	readonly way: CloneWay;
+	/** gRPC's, or what ran out. */
+	readonly code: string;
+	readonly message: string;
+}
+
 export interface CloneDecision {
 	readonly way: CloneWay;
+	readonly route: CloneRoute;
 	/** Empty where the best way is taken. */
 	readonly declined: readonly Declined[];
 }
@@ -40,65 +70,172 @@ export interface CloneFacts {
 	readonly sourceVolumeMode: VolumeMode;
 	/** Of the volume, or what a restore of the snapshot asks for at least. */
 	readonly sourceCapacityBytes: bigint;
+	/** Whether the claim names a class, without which the provisioner does not clone it. */
+	readonly sourceHasClass: boolean;
+	readonly sameNamespace: boolean;
+	/** Whether any class has the source's driver: a restore that is made to be copied from needs one. */
+	readonly sourceRestorable: boolean;
 	readonly targetProvisioner: string;
 	/** Whether a CSIDriver object of the provisioner's name exists. */
 	readonly targetIsCsi: boolean;
 	readonly targetVolumeMode: VolumeMode;
 	readonly targetRequestBytes: bigint;
 	readonly targetExpandable: boolean;
+	/** The claim is placed where its consumer will be, which nobody knows yet. */
+	readonly targetWaitsForConsumer: boolean;
 	readonly equalSizeRestore: boolean;
+	readonly equalSizeCsiClone: boolean;
+	readonly nodeLocal: boolean;
+	readonly csiClone: CsiClone;
 	/** Whether the API server has VolumeSnapshots at all. */
 	readonly snapshotsServed: boolean;
 	/** The class that the shared snapshot is cut with; needed for a claim as source. */
 	readonly snapshotClass: string | undefined;
+	readonly givenUp: readonly GivenUpWay[];
+	/** The way that something has been made for. */
+	readonly kept: CloneWay | undefined;
 }
 
-/** Reasons against a smart clone, all of them: a person who mends one wants to know the next. */
-function againstSnapshot(facts: CloneFacts): Declined[] {
-	const declined: Declined[] = [];
-	const decline = (code: DeclineCode, message: string) => declined.push({way: 'snapshot', code, message});
-	if (!facts.snapshotsServed) {
-		decline(
-			'SnapshotsNotServed',
-			'The cluster does not serve VolumeSnapshots: install the CRDs of external-snapshotter',
-		);
-	}
+type Reason = Omit<Declined, 'way'>;
+
+const givenUpWay = ({givenUp}: CloneFacts, wanted: CloneWay) => givenUp.find(({way}) => way === wanted);
+
+function givenUpReasons(facts: CloneFacts, way: CloneWay): Reason[] {
+	const found = givenUpWay(facts, way);
+	return found ? [{code: 'GaveUp', message: `Tried in vain (${found.code}): ${found.message}`}] : [];
+}
+
+/** What stands between two volumes of which one is made by the driver from the other. */
+function againstAnyDriver(facts: CloneFacts): Reason[] {
+	const reasons: Reason[] = [];
 	if (!facts.targetIsCsi) {
-		decline(
-			'TargetNotCsi',
-			`The target's provisioner ${facts.targetProvisioner} has no CSIDriver object: use a CSI storage class`,
-		);
+		reasons.push({
+			code: 'TargetNotCsi',
+			message: `The target's provisioner ${facts.targetProvisioner} has no CSIDriver object: use a CSI storage class`,
+		});
 	}
 	if (facts.sourceDriver === undefined) {
-		decline('SourceNotCsi', 'The source is not a CSI volume');
+		reasons.push({code: 'SourceNotCsi', message: 'The source is not a CSI volume'});
 	} else if (facts.sourceDriver !== facts.targetProvisioner) {
-		const code = facts.sourceKind === 'snapshot' ? 'NoProvisionerMatch' : 'IncompatibleProvisioners';
-		decline(
-			code,
-			`Source and target are of different drivers (${facts.sourceDriver}, ${facts.targetProvisioner}): use a class of the source's driver`,
-		);
+		reasons.push({
+			code: facts.sourceKind === 'snapshot' ? 'NoProvisionerMatch' : 'IncompatibleProvisioners',
+			message: `Source and target are of different drivers (${facts.sourceDriver}, ${facts.targetProvisioner}): use a class of the source's driver`,
+		});
 	}
-	if (facts.sourceKind === 'pvc' && facts.sourceDriver !== undefined && facts.snapshotClass === undefined) {
-		decline('NoVolumeSnapshotClass', `No VolumeSnapshotClass has the driver ${facts.sourceDriver}: create one`);
-	}
+	return reasons;
+}
+
+function againstShape(facts: CloneFacts, equalSize: boolean): Reason[] {
+	const reasons: Reason[] = [];
 	if (facts.sourceVolumeMode !== facts.targetVolumeMode) {
-		decline(
-			'IncompatibleVolumeModes',
-			`Source is ${facts.sourceVolumeMode}, target ${facts.targetVolumeMode}: the blocks of one are not those of the other`,
-		);
+		reasons.push({
+			code: 'IncompatibleVolumeModes',
+			message: `Source is ${facts.sourceVolumeMode}, target ${facts.targetVolumeMode}: the blocks of one are not those of the other`,
+		});
 	}
-	if (facts.equalSizeRestore && facts.targetRequestBytes > facts.sourceCapacityBytes && !facts.targetExpandable) {
-		decline(
-			'NoVolumeExpansion',
-			'The driver restores at the size of the source only, and the storage class does not allow volume expansion',
-		);
+	if (equalSize && facts.targetRequestBytes > facts.sourceCapacityBytes && !facts.targetExpandable) {
+		reasons.push({
+			code: 'NoVolumeExpansion',
+			message:
+				'The driver makes it at the size of the source only, and the storage class does not allow volume expansion',
+		});
 	}
-	return declined;
+	return reasons;
+}
+
+function againstSnapshots({snapshotsServed}: CloneFacts): Reason[] {
+	if (snapshotsServed) return [];
+	const message = 'The cluster does not serve VolumeSnapshots: install the CRDs of external-snapshotter';
+	return [{code: 'SnapshotsNotServed', message}];
+}
+
+function againstCut({sourceKind, sourceDriver, snapshotClass}: CloneFacts): Reason[] {
+	if (sourceKind === 'snapshot' || sourceDriver === undefined || snapshotClass !== undefined) return [];
+	return [
+		{code: 'NoVolumeSnapshotClass', message: `No VolumeSnapshotClass has the driver ${sourceDriver}: create one`},
+	];
+}
+
+/** All of them: a person who mends one wants to know the next. */
+function againstRestore(facts: CloneFacts): Reason[] {
+	return [
+		...givenUpReasons(facts, 'snapshot'),
+		...againstSnapshots(facts),
+		...againstAnyDriver(facts),
+		...againstCut(facts),
+		...againstShape(facts, facts.equalSizeRestore),
+	];
+}
+
+function againstCsiClone(facts: CloneFacts): Reason[] {
+	const reasons = [...givenUpReasons(facts, 'csi-clone'), ...againstAnyDriver(facts)];
+	if (!facts.sameNamespace) {
+		reasons.push({code: 'OtherNamespace', message: 'A driver clones claims of the same namespace only'});
+	}
+	if (!facts.sourceHasClass) {
+		reasons.push({
+			code: 'NoStorageClass',
+			message: 'The source claim names no storage class, which the provisioner asks for',
+		});
+	}
+	if (facts.csiClone === 'never' || facts.nodeLocal) {
+		reasons.push({
+			code: 'CsiCloneUnsuitable',
+			message: `Clones of claims do not suit the driver ${facts.sourceDriver}: annotation onesnap.io/csi-clone of the storage class overrides that`,
+		});
+	}
+	return [...reasons, ...againstShape(facts, facts.equalSizeRestore || facts.equalSizeCsiClone)];
+}
+
+/** A copy reads from a snapshot wherever there can be one: nobody need stop writing, and no writer can tear it. */
+function copyRoute(facts: CloneFacts): CloneRoute {
+	if (facts.sourceKind === 'snapshot') return 'copySnapshot';
+	const against = [...againstSnapshots(facts), ...againstCut(facts)];
+	const possible = against.length === 0 && facts.sourceDriver !== undefined && facts.sourceRestorable;
+	const triedInVain = givenUpWay(facts, 'snapshot') ?? givenUpWay(facts, 'copy');
+	return possible && facts.targetIsCsi && !triedInVain ? 'copySnapshot' : 'copyClaim';
+}
+
+/** @param restorable nothing is against a restore, if it is done on the right node. */
+function routeOf(facts: CloneFacts, way: CloneWay, restorable: boolean): CloneRoute {
+	const isOpen = restorable && facts.nodeLocal && facts.targetWaitsForConsumer;
+	switch (way) {
+		case 'snapshot':
+			return isOpen ? 'restoreOrCopy' : 'restore';
+		case 'csi-clone':
+			return 'csiClone';
+		case 'copy': {
+			const route = copyRoute(facts);
+			return route === 'copySnapshot' && isOpen ? 'restoreOrCopy' : route;
+		}
+		default:
+			return way satisfies never;
+	}
 }
 
 export function chooseWay(facts: CloneFacts): CloneDecision {
-	const declined = againstSnapshot(facts);
-	return {way: declined.length === 0 ? 'snapshot' : 'copy', declined};
+	const against: Readonly<Record<CloneWay, readonly Reason[]>> = {
+		snapshot: againstRestore(facts),
+		'csi-clone': facts.sourceKind === 'pvc' ? againstCsiClone(facts) : [],
+		copy: [],
+	};
+	const byDriver: readonly CloneWay[] = facts.sourceKind === 'pvc' ? ['csi-clone'] : [];
+	const order: readonly CloneWay[] =
+		facts.csiClone === 'first' ? [...byDriver, 'snapshot', 'copy'] : ['snapshot', ...byDriver, 'copy'];
+	const kept = facts.kept && !givenUpWay(facts, facts.kept) ? facts.kept : undefined;
+	const way = kept ?? order.find((candidate) => against[candidate].length === 0) ?? 'copy';
+	const route = routeOf(facts, way, against.snapshot.length === 0);
+	if (route === 'restoreOrCopy') return {way, route, declined: []};
+	// Each reason once, although it may stand against two ways.
+	const told = new Set<DeclineCode>();
+	const declined = order.slice(0, order.indexOf(way)).flatMap((before) =>
+		against[before].flatMap((reason): Declined[] => {
+			if (reason.code !== 'GaveUp' && told.has(reason.code)) return [];
+			told.add(reason.code);
+			return [{way: before, ...reason}];
+		}),
+	);
+	return {way, route, declined};
 }
 
 /** One line for an annotation or an event: `Code: message; Code: message`. */

@@ -23,10 +23,10 @@ import {mayWrite, podsByClaim} from './writers.ts';
 /** More claims than are used at once; then all are forgotten, which only costs proofs. */
 const mostKeys = 20_000;
 
-const handleKey = (driver: string, volumeHandle: string) => `${driver} ${volumeHandle}`;
+export const handleKey = (driver: string, volumeHandle: string) => `${driver} ${volumeHandle}`;
 
 /** A second volume of one handle is a second way to write. */
-const volumesByHandle: Index<PersistentVolume> = {
+export const volumesByHandle: Index<PersistentVolume> = {
 	name: 'handle',
 	keys: ({spec: {csi}}) => (csi ? [handleKey(csi.driver, csi.volumeHandle)] : []),
 };

@@ -1,5 +1,6 @@
 import {mkdir, open} from 'node:fs/promises';
 import path from 'node:path';
+import {annotations} from '../../src/api/names.ts';
 import {type Daemon, flags} from './daemon.ts';
 import {run} from './command.ts';
 import type {Layout} from './layout.ts';
@@ -209,7 +210,11 @@ export function driverObjects(driver: Driver): unknown[] {
 			kind: 'StorageClass',
 			metadata: {
 				name: storageClass.name,
-				...(storageClass.default && {annotations: {'storageclass.kubernetes.io/is-default-class': 'true'}}),
+				annotations: {
+					...(storageClass.default && {'storageclass.kubernetes.io/is-default-class': 'true'}),
+					// As whoever runs onesnap on a driver that it does not know has to tell it.
+					...(driver.topologyKey && {[annotations.nodeLocal]: 'true'}),
+				},
 			},
 			provisioner: driver.name,
 			volumeBindingMode: storageClass.bindingMode,

@@ -10,7 +10,6 @@ import path from 'node:path';
 import {afterAll, beforeAll, describe, expect, test} from 'vitest';
 import {findCondition} from '../../src/api/conditions.ts';
 import type {DataVolume, DataVolumePhase} from '../../src/api/datavolume.ts';
-import type {PersistentVolumeClaim} from '../../src/api/kubernetes.ts';
 import {importSourceName, importerPodName, primeClaimName} from '../../src/api/names.ts';
 import {workerTaskVariable} from '../../src/api/worker-contract.ts';
 import {KubeClient} from '../../src/kube/client.ts';
@@ -22,33 +21,19 @@ import {waitForDataVolume} from '../support/data-volumes.ts';
 import {makeNamespace} from './cluster.ts';
 import {type ControllerProcess, startController} from './controller-process.ts';
 import {installManifests} from './onesnap.ts';
+import {makeBoundClaim, makeStorage} from './storage.ts';
 
 let dir: string;
 let controlPlane: ControlPlane;
 let api: KubeClient;
 let controller: ControllerProcess;
 
-const driver = 'csi.example.com';
-
-async function makeStorage(): Promise<void> {
-	const apiVersion = 'storage.k8s.io/v1';
-	await api.create(resources.csiDrivers, {apiVersion, kind: 'CSIDriver', metadata: {name: driver}, spec: {}});
-	for (const [name, provisioner, volumeBindingMode] of [
-		['standard', driver, 'Immediate'],
-		['late', driver, 'WaitForFirstConsumer'],
-		['not-csi', 'example.com/nfs', 'Immediate'],
-	] as const) {
-		const object = {apiVersion, kind: 'StorageClass', metadata: {name}, provisioner, volumeBindingMode};
-		await api.create(resources.storageClasses, object);
-	}
-}
-
 beforeAll(async () => {
 	dir = await mkdtemp(path.join(tmpdir(), 'onesnap-controller-'));
 	controlPlane = await startControlPlane({dir});
 	await installManifests(controlPlane.kubeconfig);
 	api = new KubeClient({connection: connect(controlPlane.kubeconfig), fieldManager: 'test'});
-	await makeStorage();
+	await makeStorage(api);
 	controller = await startController(controlPlane.kubeconfig, 'first');
 });
 
@@ -192,33 +177,6 @@ describe.concurrent('a DataVolume that cannot go on says why', () => {
 	});
 });
 
-/** A claim and its volume, as a provisioner and the binder leave them. */
-async function makeBoundClaim(namespace: string, name: string, storage = '1Gi'): Promise<PersistentVolumeClaim> {
-	const volumeName = `volume-of-${namespace}`;
-	const accessModes = ['ReadWriteOnce'] as const;
-	const claim = await api.create(resources.persistentVolumeClaims, {
-		apiVersion: 'v1',
-		kind: 'PersistentVolumeClaim',
-		metadata: {namespace, name},
-		spec: {accessModes, storageClassName: 'standard', volumeName, resources: {requests: {storage}}},
-	});
-	await api.create(resources.persistentVolumes, {
-		apiVersion: 'v1',
-		kind: 'PersistentVolume',
-		metadata: {name: volumeName},
-		spec: {
-			accessModes,
-			capacity: {storage},
-			storageClassName: 'standard',
-			claimRef: {apiVersion: 'v1', kind: 'PersistentVolumeClaim', namespace, name, uid: claim.metadata.uid ?? ''},
-			csi: {driver, volumeHandle: volumeName},
-		},
-	});
-	return api.mergePatchStatus(resources.persistentVolumeClaims, claim.metadata, {
-		status: {phase: 'Bound', capacity: {storage}, accessModes},
-	});
-}
-
 describe.concurrent('a clone waits', () => {
 	test('for a source claim that is not bound, and then for its size', async () => {
 		const namespace = await makeNamespace(api);
@@ -238,7 +196,7 @@ describe.concurrent('a clone waits', () => {
 
 	test('where it is smaller than its source', async () => {
 		const namespace = await makeNamespace(api);
-		await makeBoundClaim(namespace, 'golden', '5Gi');
+		await makeBoundClaim(api, {namespace, name: 'golden', storage: '5Gi'});
 		const source = {pvc: {namespace, name: 'golden'}};
 		const pvc = {...standard, accessModes: ['ReadWriteOnce']};
 		const dataVolume = await create(namespace, {source, pvc});
@@ -248,7 +206,7 @@ describe.concurrent('a clone waits', () => {
 
 	test('where a claim of its name is of somebody else, until that is gone', async () => {
 		const namespace = await makeNamespace(api);
-		const claim = await makeBoundClaim(namespace, 'disk');
+		const claim = await makeBoundClaim(api, {namespace, name: 'disk'});
 		const dataVolume = await create(namespace, {source: image, storage: {...gibibyte, storageClassName: 'late'}});
 		const waiting = await waitForDataVolume(api, dataVolume, (now) => boundOf(now)?.reason === 'ErrResourceExists');
 		expect(boundOf(waiting)?.message).toContain('exists already and is not of this DataVolume');

@@ -3,6 +3,7 @@
  * from names, so that two builders agree without passing values about.
  */
 import type {DataVolume, DataVolumeSource, DataVolumeSpec, DataVolumeStatus} from '../../src/api/datavolume.ts';
+import type {Event} from '../../src/api/event.ts';
 import type {
 	CsiDriver,
 	CsiNode,
@@ -113,6 +114,36 @@ export function claim(options: ClaimOptions = {}): PersistentVolumeClaim {
 			...(options.dataSourceRef && {dataSourceRef: options.dataSourceRef}),
 		},
 		status: {phase, ...(phase === 'Bound' && {capacity: {storage: request}})},
+	};
+}
+
+export interface FailedOptions {
+	readonly name?: string;
+	readonly message: string;
+	readonly reason?: string;
+	/** Seen for the last time. */
+	readonly at?: string;
+	/** UID of another claim. */
+	readonly about?: string;
+	readonly resourceVersion?: string;
+}
+
+/** What the provisioner tells of a claim that it could not make a volume for. */
+export function provisioningFailed({kind, metadata: of}: PersistentVolumeClaim, options: FailedOptions): Event {
+	const {name, uid = '', namespace = ''} = of;
+	const {reason = 'ProvisioningFailed', at = createdAt, about = uid, message} = options;
+	return {
+		apiVersion: 'v1',
+		kind: 'Event',
+		metadata: {
+			...metadata({}, options.name ?? `${name}.event`, namespace),
+			...(options.resourceVersion && {resourceVersion: options.resourceVersion}),
+		},
+		involvedObject: {kind, namespace, name, uid: about},
+		reason,
+		message,
+		type: 'Warning',
+		lastTimestamp: at,
 	};
 }
 

@@ -58,7 +58,7 @@ describe('docs/errors.md', () => {
 			sorted([
 				...union('src/datavolume/decide.ts', 'RefusalReason'),
 				...union('src/datavolume/decide.ts', 'WaitReason'),
-				...union('src/datavolume/observe.ts', 'CloneProblemReason'),
+				...union('src/datavolume/observe-clone.ts', 'CloneProblemReason'),
 				...union('src/populate/decide.ts', 'WaitReason'),
 				...quoted(bound, /(?:no\(\s*|reason: )'([^']+)'/g),
 			]),
@@ -94,7 +94,7 @@ describe('docs/errors.md', () => {
 	});
 
 	test('has every event', () => {
-		const events = quoted(read('src/datavolume/events.ts'), /normal\(\s*'(\w+)'/g);
+		const events = quoted(read('src/datavolume/events.ts'), /(?:normal\(\s*|reason: )'(\w+)'/g);
 		expect(documented(page, 'Events of a DataVolume')).toEqual(sorted(events));
 		for (const reason of quoted(read('src/populate/events.ts'), /reason: '(\w+)'/g)) {
 			expect(read(page)).toContain(`\`${reason}\``);

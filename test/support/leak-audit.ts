@@ -55,6 +55,7 @@ async function auditApi(api: KubeApi): Promise<ApiWorld> {
 			return owner !== undefined && !dataVolumeUids.has(owner);
 		}),
 		...pods.filter(({metadata}) => metadata.labels?.[labels.targetUid] !== undefined),
+		...(await all(api, resources.secrets)).filter(({metadata}) => metadata.labels?.[labels.targetUid] !== undefined),
 		...(await all(api, resources.volumeImportSources)),
 		...(await all(api, resources.volumeCloneSources)),
 		...shareds.filter(({spec}) => !claimUids.has(spec.content.claimUid)),

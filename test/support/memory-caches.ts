@@ -18,6 +18,7 @@ export const cachedKinds: readonly Resource<KubeObject>[] = [
 	resources.persistentVolumeClaims,
 	resources.persistentVolumes,
 	resources.pods,
+	resources.events,
 	resources.nodes,
 	resources.storageClasses,
 	resources.csiDrivers,

@@ -3,9 +3,11 @@ import {beforeAll, describe, expect, test} from 'vitest';
 import type {PersistentVolumeClaim, Pod} from '../../src/api/kubernetes.ts';
 import type {VolumeSnapshot} from '../../src/api/snapshot.ts';
 import * as resources from '../../src/kube/resources.ts';
+import {ensureLocalCluster} from '../cluster/cluster.ts';
 import {readJournal} from '../cluster/csi/journal.ts';
 import {onDisk, onlyOn, removePod, startDiskPod, waitForPod} from '../support/disk-pod.ts';
-import {api, claimOf, context, kubectl, local, makeNamespace} from '../e2e/world.ts';
+import {auditLeaks} from '../support/leak-audit.ts';
+import {api, claimOf, context, handleOf, kubectl, local, makeNamespace} from '../e2e/world.ts';
 import {
 	createClaim,
 	createSnapshot,
@@ -177,6 +179,24 @@ describe('node-local storage', () => {
 		expect(await nodesOf(restored)).toEqual([node2]);
 		const script = `cat "$DISK" > /dev/termination-log`;
 		expect(await onDisk(api, {namespace, claim: 'immediate', image: context.workerImage, script})).toBe('golden');
+	});
+
+	test('what the second node holds is in the audit of the host, and no leak while a Pod uses it', async () => {
+		const cluster = await ensureLocalCluster(2);
+		const claim = await createClaim({namespace, name: 'held', storageClass: nodeLocalClass});
+		const holder = await hold(claim, node2);
+		const handle = await handleOf(claim);
+		const held = async () => {
+			const {loopDevices, mounts} = await cluster.auditHost();
+			return {
+				loopDevices: loopDevices.filter(({backingFile}) => backingFile.endsWith(`/${node2}/volumes/${handle}`)).length,
+				isMounted: mounts.some((point) => point.includes(`/${node2}/pods/${holder.metadata.uid}/volumes/`)),
+			};
+		};
+		expect(await held()).toEqual({loopDevices: 1, isMounted: true});
+		expect((await auditLeaks(api, cluster)).filter((leak) => leak.includes(handle))).toEqual([]);
+		await removePod(api, holder);
+		await expect.poll(held, {timeout: 60_000}).toEqual({loopDevices: 0, isMounted: false});
 	});
 
 	test('a volume grows in use', async () => {

@@ -1,5 +1,5 @@
 /** What tests on two nodes need: which nodes, which classes, where a volume is, what the storage said. */
-import type {PersistentVolumeClaim, VolumeMode} from '../../src/api/kubernetes.ts';
+import type {PersistentVolumeClaim, Pod, VolumeMode} from '../../src/api/kubernetes.ts';
 import type {VolumeSnapshot} from '../../src/api/snapshot.ts';
 import * as resources from '../../src/kube/resources.ts';
 import {until} from '../cluster/until.ts';
@@ -59,17 +59,14 @@ export async function createSnapshot(claim: Named, name: string): Promise<Volume
 	});
 }
 
-/** A Pod that holds the claim on this node and does nothing. */
-export async function hold(claim: Named, node: string) {
-	const {namespace = '', name} = claim.metadata;
-	const pod = await startDiskPod(api, {
-		namespace,
-		claim: name,
-		image: context.workerImage,
-		node,
-		script: 'sleep infinity',
-	});
-	return waitForPod(api, pod, 'Running');
+/** A Pod on this node that uses the claim and does nothing with it; returned at once, it may wait for the claim. */
+export function consume({metadata: {namespace = '', name}}: Named, node: string): Promise<Pod> {
+	return startDiskPod(api, {namespace, claim: name, image: context.workerImage, node, script: 'sleep infinity'});
+}
+
+/** The same, and runs when this returns. */
+export async function hold(claim: Named, node: string): Promise<Pod> {
+	return waitForPod(api, await consume(claim, node), 'Running');
 }
 
 /** The names that a volume's node affinity has for its driver's topology key; none for a volume that is everywhere. */

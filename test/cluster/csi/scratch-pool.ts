@@ -2,6 +2,7 @@ import {mkdir, mkdtemp, rm, truncate, writeFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import path from 'node:path';
 import {run} from '../command.ts';
+import {until} from '../until.ts';
 import {attachLoop, detachLoop, loopOf, loopsUnder} from './loop.ts';
 import {mountsUnder, unmount} from './mounts.ts';
 
@@ -38,7 +39,10 @@ async function dispose(folder: string, file: string, pool: string): Promise<read
 	for (const mount of leftMounts.toReversed()) await unmount(mount.path);
 	const leftLoops = await loopsUnder(`${pool}/`);
 	for (const {device} of leftLoops) await detachLoop(device);
-	await unmount(pool);
+	// A device that somebody has open for a moment longer (blkid, a mount namespace being copied) keeps its file in use until then.
+	await until('the scratch pool is not busy', async () => unmount(pool).then(() => true as const), {
+		timeoutMs: 30_000,
+	});
 	const device = await loopOf(file);
 	if (device !== undefined) await detachLoop(device);
 	await rm(folder, {recursive: true, force: true});

@@ -21,6 +21,7 @@ const namespacedKinds = [
 	resources.volumeSnapshots,
 	resources.persistentVolumeClaims,
 	resources.pods,
+	resources.events,
 ] as const;
 
 function emptyNamespaces(server: ModelServer): void {

@@ -19,8 +19,6 @@ interface Restoring {
 export class ModelProvisioner {
 	/** Begun, not ended; by UID of the claim. */
 	readonly restoring = new Map<string, Restoring>();
-	/** What the storage said to a restore, by UID of the claim. */
-	readonly refusals = new Map<string, string>();
 	readonly #server: ModelServer;
 	readonly #storage: ModelStorage;
 	readonly #onRestore: (claim: PersistentVolumeClaim, cut: Cut) => void;
@@ -37,6 +35,7 @@ export class ModelProvisioner {
 		for (const claim of this.#server.list(resources.persistentVolumeClaims)) {
 			if (claim.status?.phase === 'Bound' || claim.metadata.deletionTimestamp) continue;
 			if (claim.spec.dataSource?.kind === 'VolumeSnapshot') this.#begin(claim);
+			else if (claim.spec.dataSource?.kind === 'PersistentVolumeClaim') this.#clone(claim, claim.spec.dataSource.name);
 			else if (claim.spec.dataSourceRef?.apiGroup === cdiGroup) this.#copy(claim);
 		}
 	}
@@ -69,11 +68,33 @@ export class ModelProvisioner {
 		if (!isWanted) return;
 		const cut = this.#storage.cuts.get(snapshotHandle);
 		if (!cut) {
-			this.refusals.set(uid, `rpc error: code = NotFound desc = no snapshot ${snapshotHandle}`);
+			this.#complain(live, `rpc error: code = NotFound desc = no snapshot ${snapshotHandle}`);
 			return;
 		}
 		this.#onRestore(live, cut);
 		this.#bind(live);
+	}
+
+	/** Its words reach nobody but by an Event. */
+	#complain({kind, metadata: {namespace = '', name, uid = ''}}: PersistentVolumeClaim, message: string): void {
+		const said = {namespace, name: `${name}.${uid}`};
+		if (this.#server.get(resources.events, said)) return;
+		this.#server.create(resources.events, {
+			apiVersion: 'v1',
+			kind: 'Event',
+			metadata: said,
+			involvedObject: {kind, namespace, name, uid},
+			type: 'Warning',
+			reason: 'ProvisioningFailed',
+			message,
+		});
+	}
+
+	/** By the driver, from the claim itself: as it is now. */
+	#clone(claim: PersistentVolumeClaim, name: string): void {
+		const {namespace} = claim.metadata;
+		const source = this.#server.get(resources.persistentVolumeClaims, {namespace, name});
+		if (source?.status?.phase === 'Bound' && !source.metadata.deletionTimestamp) this.#bind(claim);
 	}
 
 	/** By the populate layer, which is not part of this model: what the source holds when the copy is complete. */

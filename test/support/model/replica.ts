@@ -2,10 +2,11 @@
  * One process of the controller: its caches, its memory, and the real observe, decide and execute of both controllers. Its
  * writes go wrong in the ways there are: not done, done but not answered, and each of them as the last thing it does.
  */
+import type {SharedSnapshot} from '../../../src/api/sharedsnapshot.ts';
 import {annotations} from '../../../src/api/names.ts';
 import {decide as decideDataVolume, type DataVolumePlan} from '../../../src/datavolume/decide.ts';
 import {execute as executeDataVolume} from '../../../src/datavolume/execute.ts';
-import {cloneSourcesByDataVolume, observe as observeDataVolume} from '../../../src/datavolume/observe.ts';
+import {addIndexes, observe as observeDataVolume} from '../../../src/datavolume/observe.ts';
 import {makeCloneRequests} from '../../../src/datavolume/requests.ts';
 import type {KubeApi} from '../../../src/kube/client.ts';
 import type {Caches} from '../../../src/kube/caches.ts';
@@ -58,8 +59,6 @@ export interface ReplicaContext {
 	/** Writes that a process had begun when it ended. */
 	readonly inFlight: (() => unknown)[];
 	readonly mutant: Mutant;
-	/** What the storage said to a restore, by UID of the claim. */
-	readonly refusals: ReadonlyMap<string, string>;
 	readonly tell: (line: string) => void;
 	readonly count: (what: string) => void;
 }
@@ -111,7 +110,7 @@ export class Replica {
 		caches.addIndex(resources.volumeSnapshots, snapshotByShared);
 		caches.addIndex(resources.volumeSnapshotContents, contentByShared);
 		caches.addIndex(resources.persistentVolumeClaims, claimsBySnapshot);
-		caches.addIndex(resources.volumeCloneSources, cloneSourcesByDataVolume);
+		addIndexes(caches);
 		this.#requests = makeCloneRequests(this.#api, caches);
 		this.#quiet = new WriterWatch(context.mutant.writersIn?.(caches) ?? caches);
 		this.#lastUse = new LastUse(clock);
@@ -173,7 +172,6 @@ export class Replica {
 	async dataVolume(key: string, fault?: WriteFault): Promise<DataVolumePlan> {
 		const {caches} = this;
 		const {clock, tell, count} = this.#context;
-		this.#hearOfRestores(key);
 		const observed = observeDataVolume(key, {
 			...{caches, waiting: this.#waiting, lost: this.#lost, filesystemOverhead: 0},
 			populationOf: (claim) => ({...filling, stage: claim.status?.phase === 'Bound' ? 'done' : 'running'}),
@@ -190,18 +188,14 @@ export class Replica {
 		if (plan.do !== 'restoreClaim') this.#window.forget(uid);
 		if (plan.do !== 'askForSnapshot') this.#waiting.stop(uid);
 		const signal = new AbortController().signal;
-		const context = {api: this.#api, waiting: this.#waiting, window: this.#window, uid, wake: () => true, signal};
+		const context = {
+			...{api: this.#api, waiting: this.#waiting, window: this.#window, uid, wake: () => true, signal},
+			lost: {
+				report: ({metadata}: SharedSnapshot, message: string) => void this.#lost.report(metadata.uid ?? '', message),
+			},
+		};
 		await this.#round(fault, () => executeDataVolume(context, plan));
 		return plan;
-	}
-
-	/** The provisioner's words reach the controller that made the claim; whose snapshot it is stands on the claim. */
-	#hearOfRestores(key: string): void {
-		const [namespace = '', name = ''] = key.split('/', 2);
-		const claim = this.caches.store(resources.persistentVolumeClaims).get(namespace, name);
-		const message = this.#context.refusals.get(claim?.metadata.uid ?? '');
-		const uid = /^onesnap-(.+)-\d+$/.exec(claim?.spec.dataSource?.name ?? '')?.[1];
-		if (message !== undefined && uid !== undefined) this.#lost.report(uid, message);
 	}
 
 	/** Faults end a round as they do in the controller: it comes again later. */

@@ -7,6 +7,7 @@ import type {DataVolume} from '../../../src/api/datavolume.ts';
 import type {KubeObject, PersistentVolumeClaim, Pod} from '../../../src/api/kubernetes.ts';
 import {annotations} from '../../../src/api/names.ts';
 import {clonePolicies} from '../../../src/datavolume/authorization.ts';
+import {defaultDeadlines} from '../../../src/datavolume/observe.ts';
 import {ApiError} from '../../../src/kube/errors.ts';
 import {keyOf} from '../../../src/kube/object-key.ts';
 import * as resources from '../../../src/kube/resources.ts';
@@ -91,7 +92,6 @@ export class SharingModel {
 		this.#createSource();
 		const context = {
 			...{server, mutant, count, inFlight: this.#inFlight, clock: this.#clock()},
-			refusals: this.#provisioner.refusals,
 			tell: (line: string) => void this.#trace.push(line),
 		};
 		this.#makeReplica = (index) => {
@@ -214,6 +214,12 @@ export class SharingModel {
 		await this.#untilQuiet();
 		this.#nowMs += idleLimitMs + 1;
 		if (this.server.list(resources.sharedSnapshots).length > 0) await this.#untilQuiet();
+		// Without a class nothing is cut that was begun; whatever else waits for a deadline is stuck.
+		if (this.#hasClass) return;
+		this.#nowMs += defaultDeadlines.cutMs + 1;
+		await this.#untilQuiet();
+		this.#nowMs += idleLimitMs + 1;
+		await this.#untilQuiet();
 	}
 
 	async #untilQuiet(): Promise<void> {
@@ -260,13 +266,11 @@ export class SharingModel {
 
 	/** What was deleted by hand is made again, and who still waits is served. */
 	async mend(): Promise<void> {
-		const classes = this.server.list(resources.volumeSnapshotClasses);
-		if (this.#hasSource && this.#isThere('tenant') && classes.length > 0) return;
+		if (this.#hasSource && this.#isThere('tenant') && this.#hasClass) return;
 		this.#trace.push('mend');
 		for (const each of this.#writers()) this.#stopWriter(each);
 		await this.#untilQuiet();
-		if (!this.server.get(resources.volumeSnapshotClasses, snapshotClass().metadata))
-			this.server.create(resources.volumeSnapshotClasses, snapshotClass());
+		if (!this.#hasClass) this.server.create(resources.volumeSnapshotClasses, snapshotClass());
 		for (const name of ['ns', 'tenant']) makeNamespace(this.server, name);
 		this.#createSource();
 		await this.settle();
@@ -367,6 +371,10 @@ export class SharingModel {
 
 	get #golden(): PersistentVolumeClaim | undefined {
 		return this.server.get(resources.persistentVolumeClaims, source);
+	}
+
+	get #hasClass(): boolean {
+		return this.server.list(resources.volumeSnapshotClasses).length > 0;
 	}
 
 	get #hasSource(): boolean {

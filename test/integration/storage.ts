@@ -1,0 +1,141 @@
+/** Storage without a driver: what the provisioner, the binder and the snapshotter would write, a test writes itself. */
+import type {Event} from '../../src/api/event.ts';
+import type {PersistentVolumeClaim} from '../../src/api/kubernetes.ts';
+import type {VolumeSnapshot} from '../../src/api/snapshot.ts';
+import type {KubeClient} from '../../src/kube/client.ts';
+import * as resources from '../../src/kube/resources.ts';
+import {until} from '../cluster/until.ts';
+
+const driver = 'csi.example.com';
+
+/** The classes `standard` and `late`, which waits for consumers, of the driver; `not-csi` of another. */
+export async function makeStorage(api: KubeClient): Promise<void> {
+	const apiVersion = 'storage.k8s.io/v1';
+	await api.create(resources.csiDrivers, {apiVersion, kind: 'CSIDriver', metadata: {name: driver}, spec: {}});
+	for (const [name, provisioner, volumeBindingMode] of [
+		['standard', driver, 'Immediate'],
+		['late', driver, 'WaitForFirstConsumer'],
+		['not-csi', 'example.com/nfs', 'Immediate'],
+	] as const) {
+		const object = {apiVersion, kind: 'StorageClass', metadata: {name}, provisioner, volumeBindingMode};
+		await api.create(resources.storageClasses, object);
+	}
+}
+
+export async function makeSnapshotClass(api: KubeClient): Promise<void> {
+	await api.create(resources.volumeSnapshotClasses, {
+		apiVersion: 'snapshot.storage.k8s.io/v1',
+		kind: 'VolumeSnapshotClass',
+		metadata: {name: 'snapshots'},
+		driver,
+		deletionPolicy: 'Delete',
+	});
+}
+
+/** A claim and its volume, as a provisioner and the binder leave them. */
+export async function makeBoundClaim(
+	api: KubeClient,
+	{namespace, name, storage = '1Gi'}: {readonly namespace: string; readonly name: string; readonly storage?: string},
+): Promise<PersistentVolumeClaim> {
+	const volumeName = `volume-of-${namespace}-${name}`;
+	const accessModes = ['ReadWriteOnce'] as const;
+	const claim = await api.create(resources.persistentVolumeClaims, {
+		apiVersion: 'v1',
+		kind: 'PersistentVolumeClaim',
+		metadata: {namespace, name},
+		spec: {accessModes, storageClassName: 'standard', volumeName, resources: {requests: {storage}}},
+	});
+	await api.create(resources.persistentVolumes, {
+		apiVersion: 'v1',
+		kind: 'PersistentVolume',
+		metadata: {name: volumeName},
+		spec: {
+			accessModes,
+			capacity: {storage},
+			storageClassName: 'standard',
+			claimRef: {apiVersion: 'v1', kind: 'PersistentVolumeClaim', namespace, name, uid: claim.metadata.uid ?? ''},
+			csi: {driver, volumeHandle: volumeName},
+		},
+	});
+	return api.mergePatchStatus(resources.persistentVolumeClaims, claim.metadata, {
+		status: {phase: 'Bound', capacity: {storage}, accessModes},
+	});
+}
+
+/** The VolumeSnapshot of this claim that the controller makes next, after those that are known. */
+export async function nextSnapshot(
+	api: KubeClient,
+	{metadata: {namespace = '', name}}: PersistentVolumeClaim,
+	known: readonly VolumeSnapshot[] = [],
+): Promise<VolumeSnapshot> {
+	return until(`a snapshot of ${namespace}/${name}`, async () => {
+		const {items} = await api.list(resources.volumeSnapshots, {namespace});
+		return items.find(
+			({metadata, spec}) =>
+				spec.source.persistentVolumeClaimName === name && !known.some((old) => old.metadata.uid === metadata.uid),
+		);
+	});
+}
+
+/** What the snapshotter does when the driver has cut it. */
+export async function cut(api: KubeClient, snapshot: VolumeSnapshot, source: PersistentVolumeClaim): Promise<void> {
+	const {namespace = '', name, uid = ''} = snapshot.metadata;
+	const content = await api.create(resources.volumeSnapshotContents, {
+		apiVersion: 'snapshot.storage.k8s.io/v1',
+		kind: 'VolumeSnapshotContent',
+		metadata: {name: `snapcontent-${uid}`},
+		spec: {
+			driver,
+			deletionPolicy: 'Delete',
+			source: {volumeHandle: source.spec.volumeName ?? ''},
+			sourceVolumeMode: 'Filesystem',
+			volumeSnapshotClassName: 'snapshots',
+			volumeSnapshotRef: {apiVersion: 'snapshot.storage.k8s.io/v1', kind: 'VolumeSnapshot', namespace, name, uid},
+		},
+	});
+	await api.mergePatchStatus(resources.volumeSnapshotContents, content.metadata, {
+		status: {snapshotHandle: `handle-of-${uid}`, readyToUse: true, restoreSize: 1 << 30},
+	});
+	await api.mergePatchStatus(resources.volumeSnapshots, snapshot.metadata, {
+		status: {boundVolumeSnapshotContentName: content.metadata.name, readyToUse: true, restoreSize: '1Gi'},
+	});
+}
+
+/** What the snapshotter does when the driver refuses to cut it. */
+export async function refuseCut(api: KubeClient, snapshot: VolumeSnapshot, answer: string): Promise<void> {
+	const message = `Failed to create snapshot: "${answer}"`;
+	await api.mergePatchStatus(resources.volumeSnapshots, snapshot.metadata, {
+		status: {readyToUse: false, error: {message, time: new Date().toISOString()}},
+	});
+}
+
+/** What the provisioner tells when the driver refuses to make the claim. */
+export async function refuse(api: KubeClient, {metadata}: PersistentVolumeClaim, answer: string): Promise<Event> {
+	const {namespace = '', name, uid = ''} = metadata;
+	const at = new Date().toISOString().replace(/\.\d+Z$/, 'Z');
+	return api.create(resources.events, {
+		apiVersion: 'v1',
+		kind: 'Event',
+		metadata: {namespace, name: `${name}.${uid}`},
+		involvedObject: {apiVersion: 'v1', kind: 'PersistentVolumeClaim', namespace, name, uid},
+		type: 'Warning',
+		reason: 'ProvisioningFailed',
+		message: `failed to provision volume with StorageClass "standard": ${answer}`,
+		source: {component: `${driver}_provisioner`},
+		count: 1,
+		firstTimestamp: at,
+		lastTimestamp: at,
+	});
+}
+
+/** What the controller manager does with a claim that is being deleted: nobody uses it, so it goes. */
+export async function untilAbandoned(api: KubeClient, {metadata}: PersistentVolumeClaim): Promise<void> {
+	await until(`claim ${metadata.namespace}/${metadata.name} is abandoned`, async () => {
+		const now = await api.find(resources.persistentVolumeClaims, metadata);
+		if (now?.metadata.uid !== metadata.uid) return true;
+		if (!now?.metadata.deletionTimestamp) return undefined;
+		const patch = {metadata: {finalizers: null}} as object;
+		await api.mergePatch(resources.persistentVolumeClaims, metadata, patch, {uid: metadata.uid ?? ''});
+		return true;
+	});
+}
