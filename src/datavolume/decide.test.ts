@@ -66,6 +66,7 @@ function world(given: Partial<Observed> = {}): Observed {
 		orphanSources: [],
 		node: undefined,
 		namespaceLeaves: false,
+		snapshotLeaves: false,
 		...noTrouble,
 		...given,
 	};
@@ -131,12 +132,7 @@ describe('decide: a smart clone', () => {
 		planOf({dataVolume: cloning, clone: clone(given), ...rest});
 
 	test('asks for a snapshot, waits for it, is restored from it', () => {
-		const asked = {
-			do: 'askForSnapshot',
-			request: {...request(), source: golden.pvc},
-			writer: undefined,
-			quiet: undefined,
-		};
+		const asked = {do: 'askForSnapshot', request: {...request(), source: golden.pvc}, writer: undefined};
 		expect(of({})).toEqual(asked);
 		const pending = {serving: {state: 'pending', sharedSnapshot: 's', message: 'being cut'}} as const;
 		expect(of(pending)).toEqual({do: 'wait', reason: 'SnapshotNotReady', message: 'being cut'});
@@ -194,7 +190,7 @@ describe('decide: a smart clone', () => {
 		expect(of(ready(), gone)).toMatchObject({do: 'wait', reason: 'Restoring'});
 		const pending = {state: 'pending', sharedSnapshot: 'shared', message: 'why'} as const;
 		expect(of({serving: pending}, gone)).toMatchObject({do: 'wait', reason: 'Restoring'});
-		expect(of({serving: {...pending, aliasLeaves: true}}, gone)).toMatchObject({do: 'abandonClaim'});
+		expect(of({serving: pending}, {...gone, snapshotLeaves: true})).toMatchObject({do: 'abandonClaim'});
 		expect(of({serving: {state: 'none'}}, {...gone, claim: restored({phase: 'Bound'}), volume: volume()}).do).toBe(
 			'nothing',
 		);

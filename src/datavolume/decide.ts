@@ -63,8 +63,6 @@ export type DataVolumePlan =
 			readonly request: CloneRequest;
 			/** A Pod that writes to the source while it is asked for. */
 			readonly writer: string | undefined;
-			/** Nobody may write to this claim: asked of the server itself, because Pods are watched apart. */
-			readonly quiet?: {readonly namespace: string; readonly name: string} | undefined;
 	  }
 	| {readonly do: 'createImportSource'; readonly source: VolumeImportSource}
 	| {readonly do: 'createCloneSource'; readonly source: VolumeCloneSource}
@@ -76,7 +74,6 @@ export type DataVolumePlan =
 			readonly pace: PaceLimits;
 			readonly decision: CloneDecision;
 			readonly writer?: string | undefined;
-			readonly quiet?: {readonly namespace: string; readonly name: string} | undefined;
 	  }
 	/** Remembers what was tried in vain, before anything is done about it. */
 	| {
@@ -219,7 +216,7 @@ function tendRestore(
 	const way: CloneWay = claim.spec.dataSource?.kind === 'VolumeSnapshot' ? 'snapshot' : 'csi-clone';
 	if (isGivenUp(gaveUp, way)) return {do: 'abandonClaim', claim};
 	// What it should be restored from is lost, or about to be: made anew from another snapshot.
-	const isLost = serving?.state === 'none' || (serving?.state === 'pending' && serving.aliasLeaves === true);
+	const isLost = serving?.state === 'none' || observed.snapshotLeaves;
 	if (way === 'snapshot' && isLost) return {do: 'abandonClaim', claim};
 	// The snapshot that the user named is all there is, for a copy as well.
 	const isOnlySource = origin.kind === 'VolumeSnapshot' && observed.making?.failure?.kind === 'notFound';
@@ -346,16 +343,6 @@ function writerOf({writers: [writer]}: ObservedClone): string | undefined {
 	return writer && `${writer.metadata.namespace}/${writer.metadata.name}`;
 }
 
-/** One that was there before the cut, although Pods were shown too late for it to be seen when the clone was asked for. */
-function writerAtCut(clone: ObservedClone): string | undefined {
-	const cutAfter = clone.serving?.state === 'ready' ? clone.serving.cutAfter : undefined;
-	const before = (at: string | undefined) => at !== undefined && cutAfter !== undefined && at <= cutAfter;
-	return writerOf({...clone, writers: clone.writers.filter(({metadata}) => before(metadata.creationTimestamp))});
-}
-
-const quietOf = ({wantsQuiet, origin: {namespace, name}}: ObservedClone) =>
-	wantsQuiet ? {namespace, name} : undefined;
-
 /** Who makes it, where nothing is to be waited for. */
 function provisionerOf({storageClass: {volumeBindingMode, provisioner}}: Rendered) {
 	return volumeBindingMode === 'WaitForFirstConsumer' ? {} : {provisioner};
@@ -372,7 +359,7 @@ function restore({dataVolume, clone, rendered, decision}: Start, name: string, r
 	const request = restoreRequest(clone, rendered, clone.policy.equalSizeRestore);
 	const from = {kind: 'VolumeSnapshot', name, request, rule, ...provisionerOf(rendered)} as const;
 	const claim = makeRestoredClaim(dataVolume, rendered.spec, from);
-	return {do: 'restoreClaim', claim, pace: paceOf(clone), decision, writer: writerAtCut(clone)};
+	return {do: 'restoreClaim', claim, pace: paceOf(clone), decision};
 }
 
 function cloneByDriver({dataVolume, clone, rendered, decision}: Start): DataVolumePlan {
@@ -383,7 +370,7 @@ function cloneByDriver({dataVolume, clone, rendered, decision}: Start): DataVolu
 	const from = {kind: 'PersistentVolumeClaim', ...given} as const;
 	const claim = makeRestoredClaim(dataVolume, rendered.spec, from);
 	// The driver copies the claim as it is after this claim was made: fresh by itself.
-	return {do: 'restoreClaim', claim, pace: paceOf(clone), decision, writer: writerOf(clone), quiet: quietOf(clone)};
+	return {do: 'restoreClaim', claim, pace: paceOf(clone), decision, writer: writerOf(clone)};
 }
 
 function populate(observed: Observed, {dataVolume, clone, rendered, decision}: Start): DataVolumePlan {
@@ -426,9 +413,10 @@ function tendCut(observed: Observed, {dataVolume, clone, decision}: Start): Data
 			message: `The snapshot was not cut: ${failure.message}`,
 		});
 	}
-	// What has not begun waits for other cuts, or for snapshots to go of which the storage takes no more.
-	const patience = failure?.kind === 'busy' || !cut.isBegun ? busyPatience : 1;
-	const deadlineMs = (policy.cutDeadlineSeconds ?? observed.deadlines.cutMs / 1000) * 1000 * patience;
+	const deadlineMs =
+		(policy.cutDeadlineSeconds ?? observed.deadlines.cutMs / 1000) *
+		1000 *
+		(failure?.kind === 'busy' ? busyPatience : 1);
 	const forMs = observed.nowMs - Date.parse(cut.since ?? '');
 	const said = failure ? `. The storage says (${failure.code}): ${failure.message}` : '';
 	if (forMs > deadlineMs) {
@@ -444,7 +432,7 @@ function startShared(observed: Observed, given: Start): DataVolumePlan {
 	if (!request || !clone.serving) return nothing;
 	switch (clone.serving.state) {
 		case 'none':
-			return notQuiet(clone) ?? {do: 'askForSnapshot', request, writer: writerOf(clone), quiet: quietOf(clone)};
+			return notQuiet(clone) ?? {do: 'askForSnapshot', request, writer: writerOf(clone)};
 		case 'pending':
 			return tendCut(observed, given);
 		case 'ready':

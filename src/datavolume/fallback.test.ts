@@ -57,6 +57,7 @@ function world(given: Partial<Observed>): Observed {
 		orphanSources: [],
 		node: undefined,
 		namespaceLeaves: false,
+		snapshotLeaves: false,
 		...noTrouble,
 		...given,
 	};
@@ -218,10 +219,7 @@ describe('a clone by the driver', () => {
 
 describe('a cut', () => {
 	const cutting = (error: string | undefined, since = '2026-01-01T00:00:00Z') => ({
-		serving: {
-			...pending,
-			cut: {since, isBegun: true, error: error && `rpc error: code = ${error} desc = words of the driver`},
-		},
+		serving: {...pending, cut: {since, error: error && `rpc error: code = ${error} desc = words of the driver`}},
 	});
 
 	test.each(['InvalidArgument', 'OutOfRange', 'Unimplemented', 'FailedPrecondition', 'NotFound'])(
@@ -253,13 +251,7 @@ describe('a cut', () => {
 		expect(planOf(after(9 * hour), {...cutting(undefined), policy})).toMatchObject({do: 'wait'});
 	});
 
-	test('that has not begun waits much longer, because other cuts come first', () => {
-		const serving = {...pending, cut: {since: '2026-01-01T00:00:00Z', isBegun: false, error: undefined}};
-		expect(planOf(after(7 * hour), {serving})).toMatchObject({do: 'wait', reason: 'SnapshotNotReady'});
-		expect(planOf(after(9 * hour), {serving})).toMatchObject(given('snapshot', 'CutDeadline'));
-	});
-
-	test('that is made available in another namespace has no deadline: a quota there is for people to raise', () => {
+	test('that has not begun has no deadline: other cuts come first', () => {
 		expect(planOf(after(99 * hour), {serving: pending})).toMatchObject({do: 'wait', reason: 'SnapshotNotReady'});
 	});
 });
@@ -412,22 +404,6 @@ describe('a source in use', () => {
 			message: 'pod images/vm using PersistentVolumeClaim golden',
 		});
 		expect(planOf({}, quiet).do).not.toBe('wait');
-	});
-
-	test('that was seen too late is told when the clone is made, if it was there before the cut', () => {
-		const cutAfter = '2026-01-01T00:00:10Z';
-		const of = (created: string) => [pod({name: 'vm', namespace: 'images', mounts: [{claim: 'golden'}], created})];
-		const late = {serving: {...ready, cutAfter}};
-		expect(crashConsistent(planOf({}, {...late, writers: of('2026-01-01T00:00:09Z')}))).toHaveLength(1);
-		expect(crashConsistent(planOf({}, {...late, writers: of('2026-01-01T00:00:11Z')}))).toEqual([]);
-	});
-
-	test('is asked of the server itself where quiet is asked for', () => {
-		const claimed = {quiet: {namespace: 'images', name: 'golden'}};
-		const quiet = {wantsQuiet: true, serving: {state: 'none'}} as const;
-		expect(planOf({}, quiet)).toMatchObject({do: 'askForSnapshot', ...claimed});
-		expect(planOf({}, {...quiet, decision: by('csiClone')})).toMatchObject({do: 'restoreClaim', ...claimed});
-		expect(planOf({}, {serving: {state: 'none'}})).toMatchObject({quiet: undefined});
 	});
 
 	test('after the cut is of no interest any more', () => {

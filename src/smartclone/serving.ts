@@ -18,14 +18,8 @@ export type Serving =
 			readonly state: 'pending';
 			readonly sharedSnapshot: string;
 			readonly message: string;
-			/** The alias is being deleted, which waits for the claims that are restored from it; and none of them begins any more. */
-			readonly aliasLeaves?: boolean;
-			/** Until it is cut: since when that is waited for, whether the storage was asked, and what it said if that went wrong. */
-			readonly cut?: {
-				readonly since: string | undefined;
-				readonly isBegun: boolean;
-				readonly error: string | undefined;
-			};
+			/** While the storage makes the snapshot: since when, and what it said last if that went wrong. */
+			readonly cut?: {readonly since: string | undefined; readonly error: string | undefined};
 	  }
 	| {
 			readonly state: 'ready';
@@ -34,8 +28,6 @@ export type Serving =
 			readonly snapshotName: string;
 			/** What a restore must ask for at least: the snapshot's size or the volume's, whichever is larger. */
 			readonly minimumBytes: bigint;
-			/** When the VolumeSnapshot was made: the cut was later. */
-			readonly cutAfter?: string | undefined;
 	  };
 
 /**
@@ -70,19 +62,13 @@ export function servingOf(
 			state: 'pending',
 			sharedSnapshot,
 			message: `Waiting for the snapshot of ${namespace}/${name} (shared snapshot ${sharedSnapshot})`,
-			cut: {
-				since: (stripe.snapshot ?? object).metadata.creationTimestamp,
-				isBegun: stripe.snapshot !== undefined,
-				error,
-			},
+			...(stripe.snapshot && {cut: {since: stripe.snapshot.metadata.creationTimestamp, error}}),
 		};
 	}
 	const restoreSize = parseQuantity(stripe.snapshot?.status?.restoreSize ?? '0') ?? 0n;
 	const capacity = parseQuantity(object.spec.content.capacity) ?? 0n;
 	const snapshotName = stripeName(object.metadata.uid ?? '', number);
-	const cutAfter = stripe.snapshot?.metadata.creationTimestamp;
-	const minimumBytes = largest(restoreSize, capacity);
-	const ready: Serving = {state: 'ready', sharedSnapshot, snapshotName, minimumBytes, cutAfter};
+	const ready: Serving = {state: 'ready', sharedSnapshot, snapshotName, minimumBytes: largest(restoreSize, capacity)};
 	if (isHere) return ready;
 	const alias = observeAlias(caches, object, {namespace: request.restoresIn, stripe: number});
 	const usable =
@@ -94,7 +80,6 @@ export function servingOf(
 	return {
 		state: 'pending',
 		sharedSnapshot,
-		...(alias.snapshot?.metadata.deletionTimestamp && {aliasLeaves: true}),
 		message: `Waiting until the snapshot of ${namespace}/${name} is available in namespace ${request.restoresIn}`,
 	};
 }

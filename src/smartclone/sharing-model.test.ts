@@ -198,6 +198,15 @@ describe('sharing goes right where', () => {
 				...([{do: 'sharing', fault: 'die'}, {do: 'sharing', fault: 'held'}, sharing] as const),
 			],
 		],
+		[
+			'a claim is restored from a snapshot that is deleted, and its request is assigned to another one by now',
+			three,
+			[
+				...([request, turn, request, {do: 'deliverAll', standby: true}] as const),
+				...([{do: 'stall', index: 0, standby: true}, {do: 'stall', index: 4, standby: true}] as const),
+				...([...turns(6), {do: 'sharing', fault: 'crash'}, sharing, ...turns(8)] as const),
+			],
+		],
 	])('%s', async (_, options, steps) => {
 		expect(await problemOf(options, steps)).toBeUndefined();
 	});
