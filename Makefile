@@ -17,6 +17,14 @@ help: ## this list
 unit: node_modules/.installed ## unit tests, seconds
 	vitest run --project unit
 
+.PHONY: test-model
+test-model: node_modules/.installed ## 100,000 sequences through the model of the sharing protocol
+	$(NODE) test/model/main.ts
+
+.PHONY: test-mutations
+test-mutations: node_modules/.installed ## break one guard of the sharing protocol after the other: the tests must notice
+	$(NODE) test/model/mutations.ts
+
 .PHONY: test
 test: node_modules/.installed ## all tests: unit, integration (real API server), e2e (local cluster), csi-sanity
 	$(NODE) test/run.ts

@@ -219,7 +219,7 @@ function tendRestore(
 	const way: CloneWay = claim.spec.dataSource?.kind === 'VolumeSnapshot' ? 'snapshot' : 'csi-clone';
 	if (isGivenUp(gaveUp, way)) return {do: 'abandonClaim', claim};
 	// What it should be restored from is lost, or about to be: made anew from another snapshot.
-	const isLost = serving?.state === 'none' || (serving?.state === 'pending' && serving.aliasLeaves === true);
+	const isLost = serving?.state === 'none' || observed.snapshotLeaves;
 	if (way === 'snapshot' && isLost) return {do: 'abandonClaim', claim};
 	// The snapshot that the user named is all there is, for a copy as well.
 	const isOnlySource = origin.kind === 'VolumeSnapshot' && observed.making?.failure?.kind === 'notFound';

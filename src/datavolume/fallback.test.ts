@@ -57,6 +57,7 @@ function world(given: Partial<Observed>): Observed {
 		orphanSources: [],
 		node: undefined,
 		namespaceLeaves: false,
+		snapshotLeaves: false,
 		...noTrouble,
 		...given,
 	};

@@ -39,6 +39,11 @@ export interface Observed {
 	readonly volume: PersistentVolume | undefined;
 	readonly rendered: Rendered | RenderProblem;
 	readonly clone: ObservedClone | undefined;
+	/**
+	 * The shared snapshot, or the alias of it, that the claim is restored from is being deleted. That waits for the claim, and
+	 * no restore begins any more: they would wait for each other, whatever the request is assigned to by now.
+	 */
+	readonly snapshotLeaves: boolean;
 	/** The DataVolume's own claim, or one that is made to fill it: the one that the storage has trouble with, if any. */
 	readonly making: ObservedMaking | undefined;
 	/** How a claim is filled whose way was left open: known from its prime claim, as soon as there is one. */
@@ -107,6 +112,13 @@ function observeMaking(
 	return {...found, forMs: since === undefined || Number.isNaN(since) ? 0 : Math.max(0, now() - since)};
 }
 
+function isSnapshotLeaving(caches: Caches, claim: PersistentVolumeClaim | undefined): boolean {
+	const source = claim?.spec.dataSource;
+	if (source?.kind !== 'VolumeSnapshot') return false;
+	const snapshot = caches.store(resources.volumeSnapshots).get(claim?.metadata.namespace, source.name);
+	return snapshot?.metadata.deletionTimestamp !== undefined;
+}
+
 const nowhere: SourceRefusal = {reason: 'Invalid', message: ''};
 const noClaim: RenderProblem = {reason: 'ErrClaimNotValid', message: ''};
 
@@ -151,6 +163,7 @@ export function observe(key: string, context: ObserveContext): Observed {
 			: undefined,
 		rendered,
 		clone,
+		snapshotLeaves: clone?.serving !== undefined && isSnapshotLeaving(caches, claim),
 		making: claim && clone && claim.status?.phase !== 'Bound' ? observeMaking(context, claim, made) : undefined,
 		happened: prime && (prime.spec.dataSource ? 'snapshot' : 'copy'),
 		nowMs: now(),

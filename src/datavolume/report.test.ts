@@ -56,6 +56,7 @@ function observed(given: Partial<Observed> = {}): Observed {
 		now: new Date(clock.now()).toISOString(),
 		dataVolume: cached,
 		namespaceLeaves: false,
+		snapshotLeaves: false,
 		source: parseSource(cached),
 		claim: undefined,
 		volume: undefined,

@@ -18,8 +18,6 @@ export type Serving =
 			readonly state: 'pending';
 			readonly sharedSnapshot: string;
 			readonly message: string;
-			/** The alias is being deleted, which waits for the claims that are restored from it; and none of them begins any more. */
-			readonly aliasLeaves?: boolean;
 			/** Until it is cut: since when that is waited for, whether the storage was asked, and what it said if that went wrong. */
 			readonly cut?: {
 				readonly since: string | undefined;
@@ -94,7 +92,6 @@ export function servingOf(
 	return {
 		state: 'pending',
 		sharedSnapshot,
-		...(alias.snapshot?.metadata.deletionTimestamp && {aliasLeaves: true}),
 		message: `Waiting until the snapshot of ${namespace}/${name} is available in namespace ${request.restoresIn}`,
 	};
 }

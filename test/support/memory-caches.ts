@@ -8,7 +8,8 @@ import {apiPath, apiVersionOf, type Resource} from '../../src/kube/resources.ts'
 import {Store} from '../../src/kube/store.ts';
 import {silentLogger} from '../../src/process/log.ts';
 
-const kinds: readonly Resource<KubeObject>[] = [
+/** What the caches of the tests hold. */
+export const cachedKinds: readonly Resource<KubeObject>[] = [
 	resources.namespaces,
 	resources.dataVolumes,
 	resources.volumeImportSources,
@@ -30,7 +31,7 @@ const kinds: readonly Resource<KubeObject>[] = [
 ];
 
 export function resourceOf(object: Pick<KubeObject, 'apiVersion' | 'kind'>): Resource<KubeObject> {
-	const found = kinds.find((kind) => kind.kind === object.kind && apiVersionOf(kind) === object.apiVersion);
+	const found = cachedKinds.find((kind) => kind.kind === object.kind && apiVersionOf(kind) === object.apiVersion);
 	if (!found) throw new Error(`${object.apiVersion} ${object.kind} is not among the kinds of MemoryCaches`);
 	return found;
 }
@@ -67,7 +68,7 @@ export class MemoryCaches {
 	readonly #caches: FilledCaches;
 	constructor(objects: readonly KubeObject[] = []) {
 		this.#caches = new FilledCaches({
-			kinds: kinds.map((resource) => ({resource})),
+			kinds: cachedKinds.map((resource) => ({resource})),
 			log: silentLogger,
 			freeze: true,
 			api: {
