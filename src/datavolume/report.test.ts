@@ -11,7 +11,7 @@ import {ManualClock} from '../process/manual-clock.ts';
 import type {DataVolumePlan} from './decide.ts';
 import type {Observed} from './observe.ts';
 import {renderClaim} from './render.ts';
-import {firstReportMs, nextReportMs, slowMs, StatusReports} from './report.ts';
+import {firstReportMs, nextReportMs, slowMs, spacingMs, StatusReports} from './report.ts';
 import type {Outcome} from './status.ts';
 
 const golden = {pvc: {namespace: 'images', name: 'golden'}};
@@ -166,6 +166,35 @@ describe('of a clone', () => {
 		expect(writes).toEqual(['PendingPopulation']);
 		expect(told).toEqual(['Normal PendingPopulation']);
 	});
+});
+
+test('many clones at once write their phases in between one after the other, and what is final at once', async () => {
+	const many = Array.from({length: 20}, (_, index) => dataVolume({name: `disk-${index}`, source: golden}));
+	const written = new Map<string, number>();
+	const slow = new StatusReports({
+		clock,
+		onWritten: ({metadata}) => written.set(metadata.name, clock.monotonicMs()),
+		events: {record: () => undefined},
+		api: {mergePatchStatus: (_resource, _key, patch) => Promise.resolve(patch as never)},
+	});
+	const comeAgain = async (of: DataVolume): Promise<void> => {
+		if (written.has(of.metadata.name)) return;
+		const againMs = await slow.report(observed({dataVolume: of}), cutting, {}, AbortSignal.timeout(10_000));
+		if (againMs !== undefined) clock.after(againMs, () => void comeAgain(of));
+	};
+	for (const of of many) await comeAgain(of);
+	await clock.advance(firstReportMs + 10 * spacingMs);
+	const [last] = many.slice(-1);
+	expect(written.has(last?.metadata.name ?? '')).toBe(false);
+	await slow.report(observed({dataVolume: last, ...done}), {do: 'nothing'}, {}, AbortSignal.timeout(10_000));
+	expect(written.has(last?.metadata.name ?? '')).toBe(true);
+	await clock.advance(20 * spacingMs);
+	expect(written.size).toBe(many.length);
+	const times = [...written.values()].toSorted((a, b) => a - b);
+	expect(times.filter((at) => at < firstReportMs)).toEqual([]);
+	for (let index = 0; index + 6 < times.length; index++) {
+		expect((times[index + 6] ?? 0) - (times[index] ?? 0)).toBeGreaterThanOrEqual(5 * spacingMs);
+	}
 });
 
 test('an import has each of its phases written as it comes', async () => {

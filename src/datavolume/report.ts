@@ -4,7 +4,7 @@
  * What is final, what waits for a person and every phase of an import is written at once. A clone's phase that is only in
  * between is written when it has lasted: most are over before anybody could read them, and each would cost a request that
  * the clone itself waits for. So what is written is always a true status, in the order of phases, perhaps not each of
- * them. Nothing here needs to survive a restart: the phase is derived anew, and has to last once more.
+ * them; and of a thousand clones at once five a second are written. Nothing here needs to survive a restart: the phase is derived anew, and has to last once more.
  */
 import {isDeepStrictEqual} from 'node:util';
 import {findCondition} from '../api/conditions.ts';
@@ -24,6 +24,8 @@ import {type Outcome, statusOf} from './status.ts';
 export const firstReportMs = 2000;
 /** The same for those that follow. */
 export const nextReportMs = 10_000;
+/** Between two phases in between, of whatever clones: what is left of the API server's time when claims are made. */
+export const spacingMs = 200;
 /** A phase that lasts longer is told as an event. */
 export const slowMs = 30_000;
 
@@ -60,6 +62,9 @@ export interface StatusReportsOptions {
 export class StatusReports {
 	readonly #options: StatusReportsOptions;
 	readonly #said = new Map<string, Said>();
+	/** When each may write its phase in between: they are let in one after the other. */
+	readonly #turns = new Map<string, number>();
+	#nextTurnMs = 0;
 	/** As the server answered the last write: the cache shows it a moment later, and the same would be written again. */
 	readonly #written = new Map<string, DataVolume>();
 
@@ -81,8 +86,12 @@ export class StatusReports {
 		if (!dataVolume || !status) return undefined;
 		const uid = dataVolume.metadata.uid ?? '';
 		const said = this.#inBetween(observed, status);
-		if (!said) this.#said.delete(uid);
-		else this.#said.set(uid, said);
+		if (said) {
+			this.#said.set(uid, said);
+		} else {
+			this.#said.delete(uid);
+			this.#turns.delete(uid);
+		}
 		const lastedMs = said ? clock.monotonicMs() - said.sinceMs : Infinity;
 		if (said && !said.toldSlow && lastedMs >= slowMs) {
 			said.toldSlow = true;
@@ -93,6 +102,8 @@ export class StatusReports {
 		if (isDeepStrictEqual(dataVolume.status ?? {}, status)) return slowInMs;
 		const dueMs = dataVolume.status?.phase ? nextReportMs : firstReportMs;
 		if (lastedMs < dueMs) return dueMs - lastedMs;
+		const turnInMs = said ? this.#turnInMs(uid) : 0;
+		if (turnInMs > 0) return turnInMs;
 		const written = await writeStatus(api, resources.dataVolumes, dataVolume, status, signal);
 		if (!written) return undefined;
 		this.#written.set(uid, written);
@@ -104,7 +115,17 @@ export class StatusReports {
 
 	forget(uid: string): void {
 		this.#said.delete(uid);
+		this.#turns.delete(uid);
 		this.#written.delete(uid);
+	}
+
+	#turnInMs(uid: string): number {
+		const nowMs = this.#options.clock.monotonicMs();
+		const turnMs = this.#turns.get(uid) ?? Math.max(nowMs, this.#nextTurnMs);
+		if (!this.#turns.has(uid)) this.#nextTurnMs = turnMs + spacingMs;
+		this.#turns.set(uid, turnMs);
+		if (turnMs <= nowMs) this.#turns.delete(uid);
+		return turnMs - nowMs;
 	}
 
 	#newest(cached: DataVolume | undefined): DataVolume | undefined {

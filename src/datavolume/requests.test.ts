@@ -3,8 +3,11 @@ import {assignedTo, claim, dataVolume, request, sharedSnapshot} from '../../test
 import {ModelApiServer} from '../../test/support/model/api-server.ts';
 import type {DataVolume} from '../api/datavolume.ts';
 import type {PersistentVolumeClaim} from '../api/kubernetes.ts';
+import {annotations} from '../api/names.ts';
 import * as resources from '../kube/resources.ts';
 import {assignmentTo} from '../smartclone/requests.ts';
+import type {CloneWay} from '../smartclone/strategy.ts';
+import {formatGaveUp} from './gave-up.ts';
 import {makeCloneRequests, requestOf} from './requests.ts';
 
 const shared = sharedSnapshot();
@@ -29,7 +32,25 @@ describe('requestOf', () => {
 	});
 });
 
+const gaveUp = (way: CloneWay, uid = 'disk-uid') => ({
+	annotations: {
+		...assignedTo(shared),
+		[annotations.cloneType]: way,
+		[annotations.gaveUp]: formatGaveUp(uid, {ways: [{way, code: 'OutOfRange', message: 'm'}]}),
+	},
+});
+
 describe('assignedTo', () => {
+	test.each<CloneWay>(['snapshot', 'copy'])(
+		'a request that gave up its way, %s, needs the snapshot no longer',
+		(way) => {
+			const {requests} = requestsOf([assigned(gaveUp(way))], [claim({name: 'disk', phase: 'Pending'})]);
+			expect(requests.assignedTo(assignment)).toMatchObject([{way, state: 'done'}]);
+			const inherited = requestsOf([assigned(gaveUp(way, 'another-uid'))]);
+			expect(inherited.requests.assignedTo(assignment)).toMatchObject([{way, state: 'open'}]);
+		},
+	);
+
 	test.each<[string, DataVolume, PersistentVolumeClaim[], string]>([
 		['open without a claim', assigned(), [], 'open'],
 		['open while its claim is restored', assigned(), [claim({name: 'disk', phase: 'Pending'})], 'open'],
@@ -69,8 +90,8 @@ describe('assign', () => {
 		const {server, requests} = requestsOf([dataVolume({source})]);
 		await requests.assign(request(), assignment, 'GroupCommit', signal);
 		const original = server.get(resources.dataVolumes, {namespace: 'ns', name: 'disk'});
-		const {annotations = {}} = original?.metadata ?? {};
-		const copy = requestsOf([dataVolume({source, name: 'copy', annotations})]);
+		const {annotations: carried = {}} = original?.metadata ?? {};
+		const copy = requestsOf([dataVolume({source, name: 'copy', annotations: carried})]);
 		expect(copy.requests.assignedTo(assignment)).toEqual([]);
 	});
 });

@@ -55,6 +55,13 @@ const cloneOrder = (given: Partial<ClaimCloneOrder> = {}): ClaimCloneOrder => ({
 	writers: [],
 	...given,
 });
+/** The clone source of a DataVolume that knows how large its source is. */
+const asking = (size: string) =>
+	cloneSource({
+		namespace: 'images',
+		of: {kind: 'VolumeSnapshot', name: 'snapshot'},
+		annotations: {[annotations.minimumSize]: size},
+	});
 const snapshotOrder = (given: Partial<SnapshotCloneOrder> = {}): SnapshotCloneOrder => ({
 	kind: 'cloneSnapshot',
 	source: cloneSource({namespace: 'images', of: {kind: 'VolumeSnapshot', name: 'snapshot'}}),
@@ -328,12 +335,15 @@ describe('a clone of a snapshot', () => {
 	});
 
 	test.each<[string, Partial<SnapshotCloneOrder>, string]>([
-		['as the snapshot says', {}, '2Gi'],
+		['as the snapshot says', {snapshot: snapshot({namespace: 'images', restoreSize: '6Gi'})}, '6Gi'],
+		['as its source, where the driver says less, what is used of it perhaps', {}, '5Gi'],
 		[
 			'as its source, where the driver does not say',
 			{snapshot: snapshot({namespace: 'images', restoreSize: '0'})},
 			'5Gi',
 		],
+		['as who asks for it knows, where that is gone', {sourceVolume: undefined, source: asking('8Gi')}, '8Gi'],
+		['as the snapshot says, where nobody knows more', {sourceVolume: undefined, source: asking('much')}, '2Gi'],
 	])('is restored to be copied from in the class of its source, as large %s', (_, more, storage) => {
 		const classesOfDriver = ['a', 'theirs'].map((name) => storageClass({name, provisioner: 'other'}));
 		const sourceVolume = volume({name: 'golden-volume', capacity: '5Gi'});

@@ -153,10 +153,17 @@ function snapshotProblem({source, snapshot, content}: SnapshotCloneOrder): Popul
 	return undefined;
 }
 
-/** What a restore has at least: drivers may leave it out, and the volume that was cut is told by its capacity then. */
-function restoreBytes({snapshot, sourceVolume}: SnapshotCloneOrder): bigint {
-	const told = parseQuantity(snapshot?.status?.restoreSize ?? '0') ?? 0n;
-	return told > 0n ? told : (parseQuantity(sourceVolume?.spec.capacity?.['storage'] ?? '0') ?? 0n);
+/**
+ * What a restore has at least. Drivers leave it out, say zero, or what is used of it; the volume that was cut knows better,
+ * and whoever asks for the copy may know it when that volume is gone.
+ */
+function restoreBytes({source, snapshot, sourceVolume}: SnapshotCloneOrder): bigint {
+	const sizes = [
+		snapshot?.status?.restoreSize,
+		sourceVolume?.spec.capacity?.['storage'],
+		source.metadata.annotations?.[annotations.minimumSize],
+	];
+	return sizes.map((size) => parseQuantity(size ?? '0') ?? 0n).reduce(largest, 0n);
 }
 
 /** No Pod will be scheduled for a restore, and nobody who uses the target has a node. */

@@ -6,7 +6,7 @@
  * all others. So an alias has policy Retain from its first moment to its last, and none is made before the original is
  * protected (policy Retain too, see sharing.ts), which holds until the last alias is gone.
  */
-import {stripeName} from '../api/names.ts';
+import {annotations, stripeName} from '../api/names.ts';
 import type {SharedSnapshot} from '../api/sharedsnapshot.ts';
 import type {VolumeSnapshot, VolumeSnapshotContent} from '../api/snapshot.ts';
 import {type AliasPlace, makeAliasContent, makeAliasSnapshot} from './objects.ts';
@@ -63,14 +63,26 @@ function isMisbound({snapshot, madeContent}: Alias): boolean {
 function removalOf(
 	aliases: readonly Alias[],
 ): Pick<Extract<AliasPlan, {do: 'removeAliases'}>, 'snapshots' | 'contents'> {
-	const going = <T extends VolumeSnapshot | VolumeSnapshotContent>(object: T | undefined): T[] =>
-		object && !object.metadata.deletionTimestamp ? [object] : [];
 	return {
-		snapshots: aliases.filter((alias) => !isMisbound(alias)).flatMap(({snapshot}) => going(snapshot)),
+		snapshots: aliases
+			.filter((alias) => !isMisbound(alias))
+			.flatMap(({snapshot}) => (snapshot && !snapshot.metadata.deletionTimestamp ? [snapshot] : [])),
 		contents: aliases
 			.filter((alias) => !alias.snapshot || isMisbound(alias))
-			.flatMap(({madeContent}) => going(madeContent)),
+			.flatMap(({madeContent}) =>
+				madeContent && (!madeContent.metadata.deletionTimestamp || isUntold(madeContent)) ? [madeContent] : [],
+			),
 	};
+}
+
+/**
+ * The sidecar lets go of a content that was bound once it is told of the end of its VolumeSnapshot. The snapshot-controller
+ * does not tell it of one that ended before it said itself that it was bound.
+ */
+export function isUntold({metadata, spec}: VolumeSnapshotContent): boolean {
+	return (
+		spec.volumeSnapshotRef.uid !== undefined && metadata.annotations?.[annotations.snapshotBeingDeleted] === undefined
+	);
 }
 
 function creationOf(shared: ObservedShared, place: AliasPlace, alias: Alias | undefined): NewAlias[] {

@@ -10,7 +10,7 @@ import {annotations, finalizers, labels} from '../api/names.ts';
 import type {SharedSnapshot} from '../api/sharedsnapshot.ts';
 import type {VolumeSnapshot, VolumeSnapshotContent} from '../api/snapshot.ts';
 import type {ObservedShared} from './observe.ts';
-import {isCut, isHeld, type Stripe, stripeOf} from './sharing.ts';
+import {isCut, isHeld, isOfSource, type Stripe, stripeOf} from './sharing.ts';
 
 export type DrainPlan =
 	/** `orphaned`: no VolumeSnapshot is left whose deletion would make the sidecar act. */
@@ -45,7 +45,7 @@ export function wantedStripes({object, requests, stripes, lost}: ObservedShared)
 		.map(({uid, restoresIn}) => ({index: stripeOf(uid, object.spec.stripes), restoresIn}))
 		.filter(({index, restoresIn}) => {
 			const stripe = stripes[index];
-			if (!stripe) return false;
+			if (!stripe?.content || !isOfSource(object, stripe.content)) return false;
 			return restoresIn === object.spec.source.namespace ? isCut(stripe) : isHeld(object, stripe);
 		});
 	return new Set(wanted.map(({index}) => index));

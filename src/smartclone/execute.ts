@@ -2,7 +2,7 @@
 import {annotations, fieldManager, finalizers, labels, managedByValue} from '../api/names.ts';
 import PQueue from 'p-queue';
 import type {SharedSnapshot} from '../api/sharedsnapshot.ts';
-import type {VolumeSnapshot} from '../api/snapshot.ts';
+import type {VolumeSnapshot, VolumeSnapshotContent} from '../api/snapshot.ts';
 import type {KubeApi} from '../kube/client.ts';
 import {createOnce} from '../kube/create-once.ts';
 import {deleteExactly} from '../kube/delete-exactly.ts';
@@ -10,7 +10,7 @@ import {ApiError, isNotFound} from '../kube/errors.ts';
 import type {PodBarrier} from '../kube/pod-barrier.ts';
 import * as resources from '../kube/resources.ts';
 import type {Resource} from '../kube/resources.ts';
-import {aliasKey} from './aliases.ts';
+import {aliasKey, isUntold} from './aliases.ts';
 import type {SharingPlan} from './decide.ts';
 import {assignmentsTotal, cutsTotal} from './metrics.ts';
 import {assignmentTo, type CloneRequests, type WaitingRequests} from './requests.ts';
@@ -60,11 +60,16 @@ async function removeFinalizer<T extends SharedSnapshot | VolumeSnapshot>(
 
 /**
  * Read live: after a failover the cache may still show as open what the leader before has closed and cut, and what is
- * assigned after the cut is not in it.
+ * assigned after the cut is not in it. Or as cutting what is retired or gone: its VolumeSnapshot would be nobody's.
  */
-async function isStillOpen({api, signal}: ExecuteContext, {metadata}: SharedSnapshot): Promise<boolean> {
+async function isStill(
+	state: 'open' | 'closed',
+	{api, signal}: ExecuteContext,
+	{metadata}: SharedSnapshot,
+): Promise<boolean> {
 	const live = await api.find(resources.sharedSnapshots, metadata, {signal});
-	return live?.metadata.uid === metadata.uid && !live?.metadata.deletionTimestamp && live?.spec.closed === false;
+	if (live?.metadata.uid !== metadata.uid || live?.metadata.deletionTimestamp) return false;
+	return live?.spec.closed === (state === 'closed');
 }
 
 /** Read live: a snapshot that the cache does not show yet would stay behind with our finalizer, and nobody would know it. */
@@ -91,6 +96,16 @@ async function changeContent(
 		...(plan.do === 'protect' && {spec: {deletionPolicy: 'Retain' as const}}),
 		...(plan.do === 'unprotect' && {spec: {deletionPolicy: 'Delete' as const}}),
 	};
+	try {
+		await api.mergePatch(resources.volumeSnapshotContents, metadata, patch, {uid: metadata.uid, fieldManager, signal});
+	} catch (error) {
+		if (!isNotFound(error)) throw error;
+	}
+}
+
+/** In the snapshot-controller's place, see isUntold. */
+async function tellOfEnd({api, signal}: ExecuteContext, {metadata}: VolumeSnapshotContent): Promise<void> {
+	const patch = {metadata: {annotations: {[annotations.snapshotBeingDeleted]: 'yes'}}};
 	try {
 		await api.mergePatch(resources.volumeSnapshotContents, metadata, patch, {uid: metadata.uid, fieldManager, signal});
 	} catch (error) {
@@ -127,7 +142,7 @@ export async function execute(context: ExecuteContext, plan: SharingPlan): Promi
 			await createOnce(api, resources.sharedSnapshots, plan.shared, signal);
 			return {};
 		case 'assign':
-			if (plan.rule === 'GroupCommit' && !(await isStillOpen(context, plan.shared))) return {};
+			if (plan.rule === 'GroupCommit' && !(await isStill('open', context, plan.shared))) return {};
 			await atOnce(
 				plan.requests.map((request) => async () => {
 					const assignment = assignmentTo(plan.shared);
@@ -148,6 +163,7 @@ export async function execute(context: ExecuteContext, plan: SharingPlan): Promi
 			);
 			return {};
 		case 'cut': {
+			if (!(await isStill('closed', context, plan.shared))) return {};
 			if (plan.isFirst) context.quiet?.mark(plan.shared);
 			const isNew = await createOnce(api, resources.volumeSnapshots, plan.snapshot, signal);
 			if (isNew) cutsTotal.inc();
@@ -167,7 +183,10 @@ export async function execute(context: ExecuteContext, plan: SharingPlan): Promi
 		case 'removeAliases':
 			await atOnce([
 				...plan.snapshots.map((snapshot) => () => deleteExactly(api, resources.volumeSnapshots, snapshot, signal)),
-				...plan.contents.map((content) => () => deleteExactly(api, resources.volumeSnapshotContents, content, signal)),
+				...plan.contents.map((content) => async () => {
+					if (isUntold(content)) await tellOfEnd(context, content);
+					await deleteExactly(api, resources.volumeSnapshotContents, content, signal);
+				}),
 			]);
 			return {};
 		case 'deleteSnapshot':

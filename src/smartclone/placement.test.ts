@@ -33,4 +33,27 @@ describe('chooseNode', () => {
 	])('takes %s', (_, nodes, csiNodes, wanted, name) => {
 		expect(chooseNode(nodes, csiNodes, wanted)).toBe(name);
 	});
+
+	test.each<[operator: string, values: readonly string[] | undefined, fits: readonly string[]]>([
+		['In', ['east', '7'], ['east', '7']],
+		['NotIn', ['east'], ['7', 'none']],
+		['Exists', undefined, ['east', '7']],
+		['DoesNotExist', undefined, ['none']],
+		['Gt', ['6'], ['7']],
+		['Lt', ['8'], ['7']],
+		['Lt', ['7'], []],
+		['Near', ['east'], []],
+	])('reads the operator %s %s of a node selector as Kubernetes does', (operator, values, names) => {
+		const zones = {east: 'east', 7: '7', none: undefined};
+		const fitting = Object.entries(zones).filter(([name, zone]) => {
+			const one = node({name, ...(zone && {labels: {zone}})});
+			const term = {matchExpressions: [{key: 'zone', operator, ...(values && {values})}]};
+			return chooseNode([one], [csiNode(name)], only(term)) === name;
+		});
+		expect(fitting.map(([name]) => name).toSorted()).toEqual([...names].toSorted());
+	});
+
+	test('a term that asks for nothing fits nothing', () => {
+		expect(chooseNode([a], drivers, only({}))).toBeUndefined();
+	});
 });

@@ -3,23 +3,44 @@
  * Any node will do that could run a Pod with the volume: ready, schedulable, with the driver, and where the source's
  * volume can be reached from.
  */
-import type {CsiNode, Node, PersistentVolume} from '../api/kubernetes.ts';
+import type {CsiNode, Node, NodeSelectorTerm, PersistentVolume} from '../api/kubernetes.ts';
+
+type Requirement = NonNullable<NodeSelectorTerm['matchExpressions']>[number];
+
+/** As Kubernetes reads node selectors; an operator that is not known fits nothing. */
+function fits({operator, values = []}: Requirement, has: string | undefined): boolean {
+	switch (operator) {
+		case 'In':
+			return has !== undefined && values.includes(has);
+		case 'NotIn':
+			return has === undefined || !values.includes(has);
+		case 'Exists':
+			return has !== undefined;
+		case 'DoesNotExist':
+			return has === undefined;
+		case 'Gt':
+			return Number(has) > Number(values[0]);
+		case 'Lt':
+			return Number(has) < Number(values[0]);
+		default:
+			return false;
+	}
+}
 
 /** Whether a Pod on the node can have the volume. */
 export function reaches(node: Node, volume: PersistentVolume | undefined): boolean {
 	const terms = volume?.spec.nodeAffinity?.required?.nodeSelectorTerms;
 	if (!terms) return true;
 	const has = node.metadata.labels ?? {};
-	return terms.some(
-		(term) =>
-			(term.matchFields ?? []).every(
-				({key, operator, values = []}) =>
-					key === 'metadata.name' && operator === 'In' && values.includes(node.metadata.name),
-			) &&
-			(term.matchExpressions ?? []).every(
-				({key, operator, values = []}) => operator === 'In' && values.includes(has[key] ?? ''),
-			),
-	);
+	return terms.some(({matchFields = [], matchExpressions = []}) => {
+		// A term that asks for nothing fits nothing.
+		if (matchFields.length + matchExpressions.length === 0) return false;
+		const fields: Readonly<Record<string, string>> = {'metadata.name': node.metadata.name};
+		return (
+			matchFields.every((requirement) => fits(requirement, fields[requirement.key])) &&
+			matchExpressions.every((requirement) => fits(requirement, has[requirement.key]))
+		);
+	});
 }
 
 function isSchedulable({spec}: Node): boolean {

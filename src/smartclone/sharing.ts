@@ -99,8 +99,13 @@ export function stripeState(shared: SharedSnapshot, {snapshot, content}: Stripe)
 		snapshot.status.boundVolumeSnapshotContentName === content.metadata.name &&
 		content.spec.volumeSnapshotRef.uid === snapshot.metadata.uid;
 	if (!bound || content.status?.snapshotHandle === undefined) return 'cutting';
+	return isOfSource(shared, content) ? 'ready' : 'lost';
+}
+
+/** Not of a namesake that took the claim's place before the cut. */
+export function isOfSource(shared: SharedSnapshot, {spec}: VolumeSnapshotContent): boolean {
 	const {driver, volumeHandle} = shared.spec.content;
-	return content.spec.driver === driver && content.spec.source.volumeHandle === volumeHandle ? 'ready' : 'lost';
+	return spec.driver === driver && spec.source.volumeHandle === volumeHandle;
 }
 
 /** The cut was made, and nobody deletes it: it serves, or will as soon as the storage has it ready. */
@@ -128,7 +133,7 @@ export function isProtected(shared: SharedSnapshot, {content}: Stripe): boolean 
 export function isHeld(shared: SharedSnapshot, stripe: Stripe): boolean {
 	const {content} = stripe;
 	if (content?.status?.snapshotHandle === undefined || content.metadata.deletionTimestamp) return false;
-	return isCut(stripe) || isProtected(shared, stripe);
+	return isOfSource(shared, content) && (isCut(stripe) || isProtected(shared, stripe));
 }
 
 export type Life = 'Open' | 'Cutting' | 'Current' | 'Draining' | 'Dead';

@@ -381,6 +381,8 @@ const file = path.resolve(import.meta.dirname, '../../.onesnap/bench/clone.json'
 await mkdir(path.dirname(file), {recursive: true});
 await writeFile(file, `${JSON.stringify(summary, undefined, '\t')}\n`);
 
+/** A way that was not chosen has no figure. */
+const shown = (value: number, digits: number) => (Number.isFinite(value) ? value.toFixed(digits) : '-');
 const kibibytes = (bytes: number) => `${(bytes / 1024).toFixed(0)} KiB`;
 console.log(
 	table([
@@ -409,11 +411,11 @@ const {ratioToRawRestores, ratioToOnePerClone} = summary;
 console.log(
 	table([
 		['', 'FOUND', 'WANTED'],
-		['CreateSnapshot calls for all clones', String(summary.createSnapshotCalls), '1'],
-		['our API writes per clone, events included', summary.ourWritesPerClone.toFixed(1), '< 8'],
-		['onesnap / the faster bare restores', ratioToRawRestores.toFixed(2), '<= 1.3'],
-		['a snapshot per clone / onesnap', ratioToOnePerClone.cut0s.toFixed(2), '>= 1'],
-		['the same where a cut takes 2 s', ratioToOnePerClone.cut2s.toFixed(2), '>= 3'],
+		['CreateSnapshot calls for all clones', shown(summary.createSnapshotCalls, 0), '1'],
+		['our API writes per clone, events included', shown(summary.ourWritesPerClone, 1), '< 8'],
+		['onesnap / the faster bare restores', shown(ratioToRawRestores, 2), '<= 1.3'],
+		['a snapshot per clone / onesnap', shown(ratioToOnePerClone.cut0s, 2), '>= 1'],
+		['the same where a cut takes 2 s', shown(ratioToOnePerClone.cut2s, 2), '>= 3'],
 		['clones that failed', String(failures), '0'],
 		['left at API, driver and host', String(leaks.length), '0'],
 	]),

@@ -192,7 +192,7 @@ describe.concurrent('DataVolumes that wait for somebody', () => {
 		await deleteWithoutTrace(clone);
 	});
 
-	test('a source that somebody writes to, where it must be copied: names the Pod, and copies when it has gone', async () => {
+	test('a source that somebody writes to, where quiet is asked for: names the Pod, and clones when it has gone', async () => {
 		const namespace = await makeNamespace('bad');
 		const golden = await createDataVolume({namespace, name: 'golden', source: {blank: {}}, size: '32Mi'});
 		await waitForSucceeded(api, [golden]);
@@ -200,8 +200,8 @@ describe.concurrent('DataVolumes that wait for somebody', () => {
 		const user = {namespace, claim: 'golden', image: context.workerImage, script, name: 'machine'};
 		const machine = await startDiskPod(api, user);
 		await waitForPod(api, machine, 'Running');
-		const source = pvcSource(golden);
-		const clone = await createDataVolume({namespace, name: 'clone', source, volumeMode: 'Block', size: '64Mi'});
+		const annotations = {'onesnap.io/consistency': 'quiet'};
+		const clone = await createDataVolume({namespace, name: 'clone', source: pvcSource(golden), annotations});
 		const text = await describeDataVolume(clone, hasReason('Bound', 'CloneSourceInUse'));
 		expect(text).toContain(`pod ${namespace}/machine using PersistentVolumeClaim golden`);
 		await removePod(api, machine);

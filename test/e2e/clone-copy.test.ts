@@ -5,10 +5,12 @@ import {annotations} from '../../src/api/names.ts';
 import * as resources from '../../src/kube/resources.ts';
 import {until} from '../cluster/until.ts';
 import {waitForSucceeded} from '../support/data-volumes.ts';
+import {removePod, startDiskPod, waitForPod} from '../support/disk-pod.ts';
 import {cutsOf} from './journal.ts';
 import {
 	api,
 	claimOf,
+	context,
 	createDataVolume,
 	digest,
 	handleOf,
@@ -105,6 +107,18 @@ describe.concurrent('a clone is copied', () => {
 			await api.delete(resources.volumeSnapshots, metadata);
 		});
 	}
+});
+
+test('a copy of a source in use does not wait: it reads from a snapshot', async () => {
+	const user = {namespace: goldens, claim: filesystem.metadata.name, image: context.workerImage};
+	const machine = await startDiskPod(api, {...user, script: 'sleep 600', name: 'machine'});
+	await waitForPod(api, machine, 'Running');
+	const clone = await expectCopy(
+		{namespace: team, name: 'of-busy', source: pvcSource(filesystem), volumeMode: 'Block'},
+		'IncompatibleVolumeModes',
+	);
+	await untilEvents(clone, {type: 'Normal', reason: 'CrashConsistent', message: `Pod ${goldens}/machine`});
+	await removePod(api, machine);
 });
 
 test('a Block clone of a Block claim is not copied', async () => {

@@ -16,7 +16,8 @@ export interface FaultWorld {
 	readonly cluster: LocalCluster;
 	/** What the golden disks of all cases are clones of. */
 	readonly base: DataVolume;
-	readonly storageClass: string;
+	/** By how long they let clones wait for what may come about. */
+	readonly storageClasses: {readonly patient: string; readonly impatient: string};
 	readonly imageBytes: number;
 	readonly imageSha256: string;
 	readonly namespaces: {readonly golden: string; readonly other: string};
@@ -80,7 +81,8 @@ class CaseRun {
 	}
 
 	#make(name: string, wanted: Pick<Wanted, 'namespace' | 'source' | 'annotations' | 'size'>): Promise<DataVolume> {
-		const {storageClass} = this.#world;
+		const {patient, impatient} = this.#world.storageClasses;
+		const storageClass = this.#case.some(({lasts}) => lasts) ? impatient : patient;
 		return createDataVolume({name: `${this.#id}-${name}`, storageClass, volumeMode: 'Block', ...wanted});
 	}
 

@@ -15,6 +15,8 @@ export interface FaultSwitch {
 	readonly prevents?: RegExp;
 	/** No snapshot can be cut either. */
 	readonly preventsCut?: true;
+	/** The storage says that it is busy, and never ends to be. */
+	readonly lasts?: true;
 	/** That no call meets the switch is no failure: it depends on the speed of the machine, or no call shows it. */
 	readonly mayBeMissed?: true;
 	/** The golden disk goes first, and the storage has refused to delete its snapshot before the clones go. */
@@ -71,6 +73,7 @@ const switches: readonly FaultSwitch[] = [
 		faults: () => ({maxSnapshots: 1}),
 		before: 'snapshot',
 		prevents: /can have 1 snapshots/,
+		lasts: true,
 		preventsCut: true,
 	},
 	{name: '10 s between cuts', faults: () => ({betweenCutsMs: 10_000}), before: 'snapshot', mayBeMissed: true},
