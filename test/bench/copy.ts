@@ -5,7 +5,7 @@
  *
  * Before each try the target is made anew, and neither device nor file system of either side has anything cached.
  *
- *     node test/bench/copy.ts [rounds]      prints a table, writes .onesnap/bench/copy.json
+ *     node test/bench/copy.ts [rounds [mode …]]      prints a table, writes .onesnap/bench/copy.json
  */
 import {createHash} from 'node:crypto';
 import {createReadStream} from 'node:fs';
@@ -19,7 +19,8 @@ import {report, withProgress} from '../cluster/progress.ts';
 import {ensureDebianImage} from '../demo/debian-image.ts';
 import {table} from '../support/table.ts';
 
-const rounds = Number(process.argv[2] ?? 7);
+const [, , roundsText = '7', ...wanted] = process.argv;
+const rounds = Number(roundsText);
 if (!Number.isInteger(rounds) || rounds < 5) throw new Error('the number of rounds must be 5 or more');
 const project = path.resolve(import.meta.dirname, '../..');
 
@@ -129,7 +130,9 @@ function taskOf(source: Volume, target: Volume): CopyTask {
 		source: source.worker,
 		target: target.worker,
 		ownerUid: 'bench',
-		requestedBytes: String(target.worker.volumeMode === 'Block' ? image.virtualBytes : image.virtualBytes * 1.06),
+		requestedBytes: String(
+			target.worker.volumeMode === 'Block' ? image.virtualBytes : Math.ceil(image.virtualBytes * 1.06),
+		),
 		filesystemOverhead: target.worker.volumeMode === 'Block' ? 0 : 0.06,
 		preallocation: false,
 		// As of a snapshot's restore: the journal is kept.
@@ -187,7 +190,7 @@ interface Row {
 }
 
 const rows: Row[] = [];
-for (const pair of pairs) {
+for (const pair of pairs.filter(({name}) => wanted.length === 0 || wanted.includes(name))) {
 	const {fileSystem} = pair;
 	const source = await Volume.make({name: `${pair.name.replace('->', '-')}-source`, mode: pair.from, fileSystem});
 	const target = await Volume.make({name: `${pair.name.replace('->', '-')}-target`, mode: pair.to, fileSystem});
