@@ -7,8 +7,6 @@
  *
  *     node test/bench/copy.ts [rounds [mode …]]      prints a table, writes .onesnap/bench/copy.json
  */
-import {createHash} from 'node:crypto';
-import {createReadStream} from 'node:fs';
 import {mkdir, mkdtemp, rm, truncate, writeFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import path from 'node:path';
@@ -99,14 +97,6 @@ class Volume {
 		const options = this.#side.fileSystem === 'xfs' ? ['-o', 'nouuid'] : [];
 		await run('mount', [...options, this.#device, this.worker.path]);
 	}
-}
-
-async function digestOf(file: string): Promise<string> {
-	const hash = createHash('sha256');
-	for await (const chunk of createReadStream(file, {highWaterMark: 4 * 1024 * 1024, end: image.virtualBytes - 1})) {
-		hash.update(chunk as Buffer);
-	}
-	return hash.digest('hex');
 }
 
 /** The program as it is in the image: compiled, with its packages beside it. */
@@ -207,12 +197,12 @@ for (const pair of pairs.filter(({name}) => wanted.length === 0 || wanted.includ
 			}
 		}
 	});
-	await withProgress(`${pair.name}: SHA-256 of what onesnap copies`, async () => {
+	await withProgress(`${pair.name}: comparing what onesnap copies with the image`, async () => {
 		await target.empty();
 		await copyBy('onesnap', source, target);
 		await target.forget();
-		const digest = await digestOf(target.disk);
-		if (digest !== image.rawSha256) throw new Error(`${pair.name}: the copy has SHA-256 ${digest}, not the image's`);
+		// Fails where a byte differs; beyond the image there may be zeros.
+		await run('qemu-img', ['compare', '-T', 'none', '-f', 'qcow2', '-F', 'raw', image.path, target.disk]);
 	});
 	const seconds = {onesnap: median(tries.onesnap), 'qemu-img': median(tries['qemu-img']), cp: median(tries.cp)};
 	const ratioToBest = seconds.onesnap / Math.min(seconds['qemu-img'], seconds.cp);
