@@ -465,12 +465,15 @@ describe('a copy between two nodes', () => {
 
 	test('a sender on a drained node is told', () => {
 		const there = sender({phase: 'Pending', unschedulable: '0/2 nodes are available'}, '');
-		const observed = world(given({sender: there, worker: receiver('10.0.0.1', {running: true})}));
+		// The receiver did not reach it and is between two tries; that is not what holds the copy up.
+		const tried = receiver('10.0.0.1', {restarts: 1, lastTry: {exitCode: 1, message: 'no answer'}});
+		const observed = world(given({sender: there, worker: tried}));
 		expect(describePopulation(observed, decide(observed, settings))).toMatchObject({
 			way: 'copy',
 			podReason: 'Unschedulable',
 			podMessage: '0/2 nodes are available',
 			podRunning: false,
+			lastFailure: undefined,
 		});
 	});
 

@@ -96,7 +96,7 @@ export function describe(observed: Observed, plan: PopulatePlan): Population {
 		reason: plan.do === 'wait' ? plan.reason : plan.do === 'giveUp' ? plan.failure : undefined,
 		message: plan.do === 'wait' || plan.do === 'giveUp' ? plan.message : '',
 		restarts: status?.restartCount ?? 0,
-		lastFailure: worker && lastFailureOf(worker),
+		lastFailure: late && lastFailureOf(late),
 		podReason: unschedulable ? 'Unschedulable' : waiting?.reason,
 		podMessage: unschedulable?.message ?? waiting?.message,
 		podRunning: running,

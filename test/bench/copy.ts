@@ -5,10 +5,8 @@
  *
  * Before each try the target is made anew, and neither device nor file system of either side has anything cached.
  *
- *     node test/bench/copy.ts [rounds]      prints a table, writes .onesnap/bench/copy.json
+ *     node test/bench/copy.ts [rounds [mode …]]      prints a table, writes .onesnap/bench/copy.json
  */
-import {createHash} from 'node:crypto';
-import {createReadStream} from 'node:fs';
 import {mkdir, mkdtemp, rm, truncate, writeFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import path from 'node:path';
@@ -19,7 +17,8 @@ import {report, withProgress} from '../cluster/progress.ts';
 import {ensureDebianImage} from '../demo/debian-image.ts';
 import {table} from '../support/table.ts';
 
-const rounds = Number(process.argv[2] ?? 7);
+const [, , roundsText = '7', ...wanted] = process.argv;
+const rounds = Number(roundsText);
 if (!Number.isInteger(rounds) || rounds < 5) throw new Error('the number of rounds must be 5 or more');
 const project = path.resolve(import.meta.dirname, '../..');
 
@@ -100,14 +99,6 @@ class Volume {
 	}
 }
 
-async function digestOf(file: string): Promise<string> {
-	const hash = createHash('sha256');
-	for await (const chunk of createReadStream(file, {highWaterMark: 4 * 1024 * 1024, end: image.virtualBytes - 1})) {
-		hash.update(chunk as Buffer);
-	}
-	return hash.digest('hex');
-}
-
 /** The program as it is in the image: compiled, with its packages beside it. */
 async function buildCopier(): Promise<string> {
 	const dist = path.join(project, '.onesnap/bench/dist');
@@ -129,7 +120,9 @@ function taskOf(source: Volume, target: Volume): CopyTask {
 		source: source.worker,
 		target: target.worker,
 		ownerUid: 'bench',
-		requestedBytes: String(target.worker.volumeMode === 'Block' ? image.virtualBytes : image.virtualBytes * 1.06),
+		requestedBytes: String(
+			target.worker.volumeMode === 'Block' ? image.virtualBytes : Math.ceil(image.virtualBytes * 1.06),
+		),
 		filesystemOverhead: target.worker.volumeMode === 'Block' ? 0 : 0.06,
 		preallocation: false,
 		// As of a snapshot's restore: the journal is kept.
@@ -187,7 +180,7 @@ interface Row {
 }
 
 const rows: Row[] = [];
-for (const pair of pairs) {
+for (const pair of pairs.filter(({name}) => wanted.length === 0 || wanted.includes(name))) {
 	const {fileSystem} = pair;
 	const source = await Volume.make({name: `${pair.name.replace('->', '-')}-source`, mode: pair.from, fileSystem});
 	const target = await Volume.make({name: `${pair.name.replace('->', '-')}-target`, mode: pair.to, fileSystem});
@@ -204,12 +197,12 @@ for (const pair of pairs) {
 			}
 		}
 	});
-	await withProgress(`${pair.name}: SHA-256 of what onesnap copies`, async () => {
+	await withProgress(`${pair.name}: comparing what onesnap copies with the image`, async () => {
 		await target.empty();
 		await copyBy('onesnap', source, target);
 		await target.forget();
-		const digest = await digestOf(target.disk);
-		if (digest !== image.rawSha256) throw new Error(`${pair.name}: the copy has SHA-256 ${digest}, not the image's`);
+		// Fails where a byte differs; beyond the image there may be zeros.
+		await run('qemu-img', ['compare', '-T', 'none', '-f', 'qcow2', '-F', 'raw', image.path, target.disk]);
 	});
 	const seconds = {onesnap: median(tries.onesnap), 'qemu-img': median(tries['qemu-img']), cp: median(tries.cp)};
 	const ratioToBest = seconds.onesnap / Math.min(seconds['qemu-img'], seconds.cp);
