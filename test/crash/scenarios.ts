@@ -89,38 +89,42 @@ const importAndClones: Scenario = {
 	},
 };
 
-/** Two clones whose blocks cannot be shared: one of another volume mode, one of a class without snapshots. */
+/** Two clones whose blocks cannot be shared: of another volume mode, copied from a snapshot; and of a class without any. */
 const copies: Scenario = {
 	name: 'fallback to copy',
 	async prepare(world) {
 		const {api, cluster, namespaces, workerImage, image} = world;
-		const source = {namespace: namespaces.golden, name: 'source'};
-		const claim = await createBlockClaim(world, source);
+		const {snapshots, noSnapshots} = cluster.storageClasses;
 		const script = 'head -c 3000000 /dev/urandom | dd of="$DISK" conv=notrunc,fsync bs=64k seek=16 status=none';
-		await onDisk(api, {namespace: source.namespace, claim: source.name, image: workerImage, script});
-		const sourceDigest = await diskDigest(await volumeImageOf(api, cluster, source), image.virtualBytes);
+		const makeSource = async (name: string, storageClass: string) => {
+			const key = {namespace: namespaces.golden, name};
+			await createBlockClaim(world, key, storageClass);
+			await onDisk(api, {namespace: key.namespace, claim: name, image: workerImage, script});
+			return {key, digest: await diskDigest(await volumeImageOf(api, cluster, key), image.virtualBytes)};
+		};
+		const [shared, plain] = await Promise.all([makeSource('source', snapshots), makeSource('plain', noSnapshots)]);
 		let disks: DataVolume[] = [];
 		return {
 			async tell() {
-				const from = claimSource(source.namespace, source.name);
 				const wanted: Disk[] = [
-					{namespace: namespaces.a, name: 'other-mode', source: from, volumeMode: 'Filesystem', sizeMebibytes: 32},
 					{
-						namespace: namespaces.golden,
-						name: 'no-snapshots',
-						source: from,
-						storageClass: cluster.storageClasses.noSnapshots,
+						namespace: namespaces.a,
+						name: 'other-mode',
+						source: {pvc: shared.key},
+						volumeMode: 'Filesystem',
+						sizeMebibytes: 32,
 					},
+					{namespace: namespaces.golden, name: 'no-snapshots', source: {pvc: plain.key}},
 				];
 				disks = await Promise.all(wanted.map((disk) => createDisk(world, disk)));
 				await waitForSucceeded(api, disks, storyMs);
 			},
 			contents: () => digests(world, disks, image.virtualBytes),
-			expected: same(['other-mode', 'no-snapshots'], sourceDigest),
-			cuts: [],
+			expected: {'other-mode': shared.digest, 'no-snapshots': plain.digest},
+			cuts: [1],
 			forget: () => deleteDisks(world, disks),
 			async [Symbol.asyncDispose]() {
-				await api.delete(resources.persistentVolumeClaims, claim.metadata);
+				for (const {key} of [shared, plain]) await api.delete(resources.persistentVolumeClaims, key);
 			},
 		};
 	},

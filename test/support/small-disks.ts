@@ -43,7 +43,7 @@ export function createDisk({api, cluster}: Where, disk: Disk): Promise<DataVolum
 export async function createBlockClaim(
 	{api, cluster}: Where,
 	key: {readonly namespace: string; readonly name: string},
-	sizeMebibytes = diskMebibytes,
+	storageClass: string = cluster.storageClasses.snapshots,
 ): Promise<PersistentVolumeClaim> {
 	await api.create(resources.persistentVolumeClaims, {
 		apiVersion: 'v1',
@@ -52,8 +52,8 @@ export async function createBlockClaim(
 		spec: {
 			accessModes: ['ReadWriteOnce'],
 			volumeMode: 'Block',
-			storageClassName: cluster.storageClasses.snapshots,
-			resources: {requests: {storage: `${sizeMebibytes}Mi`}},
+			storageClassName: storageClass,
+			resources: {requests: {storage: `${diskMebibytes}Mi`}},
 		},
 	});
 	return until(`claim ${key.name} bound`, async () => {
