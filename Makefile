@@ -37,6 +37,14 @@ integration: node_modules/.installed ## tests against a real kube-apiserver and 
 e2e: node_modules/.installed ## tests on the local cluster; one by name: make e2e NAME='clones share'
 	$(if $(NAME),vitest run --project e2e -t '$(NAME)',$(NODE) test/run.ts e2e)
 
+.PHONY: test-crash
+test-crash: node_modules/.installed ## the controller is killed after each of its writes, in three stories (half an hour)
+	$(NODE) test/crash/main.ts $(ARGS)
+
+.PHONY: test-freshness
+test-freshness: node_modules/.installed ## 200 clones of a disk that is being written, while controllers die
+	$(NODE) test/freshness/main.ts
+
 .PHONY: test-faults
 test-faults: node_modules/.installed ## every fault switch of the local storage, alone and in pairs, with a table
 	vitest run --project faults

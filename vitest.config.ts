@@ -11,6 +11,7 @@ export default defineConfig({
 						'src/**/*.test.ts',
 						'test/support/**/*.test.ts',
 						'test/cluster/**/*.test.ts',
+						'test/crash/**/*.test.ts',
 						'images/**/*.test.ts',
 					],
 				},

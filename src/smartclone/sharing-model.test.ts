@@ -203,7 +203,10 @@ describe('sharing goes right where', () => {
 			three,
 			[
 				...([request, turn, request, {do: 'deliverAll', standby: true}] as const),
-				...([{do: 'stall', index: 0, standby: true}, {do: 'stall', index: 4, standby: true}] as const),
+				...([
+					{do: 'stall', index: 0, standby: true},
+					{do: 'stall', index: 4, standby: true},
+				] as const),
 				...([...turns(6), {do: 'sharing', fault: 'crash'}, sharing, ...turns(8)] as const),
 			],
 		],

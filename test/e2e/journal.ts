@@ -1,18 +1,16 @@
 /** What the storage did, read in the driver's own journal. Only the local cluster has one: ask only where `local` is set. */
-import {type JournalRecord, liveObjects, readJournal} from '../cluster/csi/journal.ts';
+import {type JournalRecord, liveObjects} from '../cluster/csi/journal.ts';
+import {cutsBySource, isNew, readJournals} from '../support/storage-journal.ts';
 import {local} from './world.ts';
 
 async function records(): Promise<readonly JournalRecord[]> {
 	if (!local) throw new Error('the storage of this cluster keeps no journal');
-	return (await Promise.all(Object.values(local.journals).map(readJournal))).flat();
+	return readJournals(local.journals);
 }
-
-const isNew = ({code, repeated}: JournalRecord) => code === 'OK' && repeated !== true;
 
 /** How many snapshots the storage has ever cut of this volume. */
 export async function cutsOf(volumeHandle: string): Promise<number> {
-	const cuts = (await records()).filter((record) => record.rpc === 'CreateSnapshot' && isNew(record));
-	return cuts.filter(({result}) => result?.sourceVolumeId === volumeHandle).length;
+	return cutsBySource(await records()).get(volumeHandle) ?? 0;
 }
 
 /** Snapshots of this volume that the storage still has. */

@@ -55,7 +55,10 @@ function work(): Promise<void> {
 	const worker = new Worker(new URL('batch.ts', import.meta.url));
 	const next = (): void => {
 		const left = wanted - begun * batchSize;
-		if (failure || left <= 0) return void worker.postMessage(undefined);
+		if (failure || left <= 0) {
+			worker.postMessage(undefined);
+			return;
+		}
 		worker.postMessage({seed: seed + begun, sequences: Math.min(batchSize, left)} satisfies Batch);
 		begun += 1;
 	};
