@@ -140,8 +140,8 @@ function boundCondition(observed: Observed, plan: DataVolumePlan, outcome: Outco
 	if (claim.status?.phase === 'Lost') return no('ClaimLost', 'Claim Lost');
 	if (claim.status?.phase === 'Bound')
 		return {type: 'Bound', status: 'True', reason: 'Bound', message: `PVC ${name} Bound`};
-	if (population?.stage === 'waiting' && population.reason) return no(population.reason, population.message);
 	if (plan.do === 'wait' && toldOfClaims.has(plan.reason)) return no(plan.reason, plan.message);
+	if (population?.stage === 'waiting' && population.reason) return no(population.reason, population.message);
 	return no('Pending', `PVC ${name} Pending`);
 }
 

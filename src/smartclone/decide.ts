@@ -73,9 +73,9 @@ function retirement(observed: Observed, shared: ObservedShared): RetireReason | 
 	if (observed.content && !sameContent(observed.content, shared.object.spec.content)) return 'ContentChanged';
 	const open = openRequests(shared);
 	if (shared.life === 'Open') return open === 0 && observed.waiting.length === 0 ? 'NothingAssigned' : undefined;
-	// The snapshot-controller begins nothing without it. What has begun goes on.
-	const hasBegun = shared.stripes.every(({content}) => content !== undefined);
-	if (!hasBegun && !observed.snapshotClasses.has(shared.object.spec.volumeSnapshotClassName))
+	// Controller and sidecar both need it until the storage was asked; whether it was shows when the cut is made.
+	const isCutWhole = shared.stripes.every(({content}) => content?.status?.snapshotHandle !== undefined);
+	if (!isCutWhole && !observed.snapshotClasses.has(shared.object.spec.volumeSnapshotClassName))
 		return 'SnapshotClassGone';
 	const reuse = reuseRule(observed, shared);
 	const newest = observed.shared.findLast(isServing);

@@ -193,6 +193,8 @@ export async function execute(context: ExecuteContext, plan: SharingPlan): Promi
 			await deleteExactly(api, resources.volumeSnapshots, plan.snapshot, signal);
 			return {};
 		case 'deleteContent':
+			// The cache may show it as it was before it was protected: deleted with policy Retain, it would leave the snapshot.
+			await changeContent(context, {...plan, do: 'unprotect', orphaned: false});
 			await deleteExactly(api, resources.volumeSnapshotContents, plan.content, signal);
 			return {};
 		case 'releaseSnapshot':
