@@ -9,6 +9,7 @@ import {execute as executeDataVolume} from '../../../src/datavolume/execute.ts';
 import {addIndexes, observe as observeDataVolume} from '../../../src/datavolume/observe.ts';
 import {makeCloneRequests} from '../../../src/datavolume/requests.ts';
 import type {KubeApi} from '../../../src/kube/client.ts';
+import type {PersistentVolumeClaim} from '../../../src/api/kubernetes.ts';
 import type {Caches} from '../../../src/kube/caches.ts';
 import {ApiError, NoAnswerError} from '../../../src/kube/errors.ts';
 import {PodBarrier} from '../../../src/kube/pod-barrier.ts';
@@ -169,12 +170,19 @@ export class Replica {
 		return plan;
 	}
 
+	/** Filling has begun as soon as it is known from what. */
+	#stageOf({spec, status}: PersistentVolumeClaim): Population['stage'] {
+		if (status?.phase === 'Bound') return 'done';
+		const sources = this.caches.store(resources.volumeCloneSources).list();
+		return sources.some(({metadata}) => metadata.name === spec.dataSourceRef?.name) ? 'running' : 'waiting';
+	}
+
 	async dataVolume(key: string, fault?: WriteFault): Promise<DataVolumePlan> {
 		const {caches} = this;
 		const {clock, tell, count} = this.#context;
 		const observed = observeDataVolume(key, {
 			...{caches, waiting: this.#waiting, lost: this.#lost, filesystemOverhead: 0},
-			populationOf: (claim) => ({...filling, stage: claim.status?.phase === 'Bound' ? 'done' : 'running'}),
+			populationOf: (claim) => ({...filling, stage: this.#stageOf(claim)}),
 			percentOf: () => undefined,
 			now: () => clock.now(),
 		});

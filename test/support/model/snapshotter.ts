@@ -231,7 +231,11 @@ export class ModelSnapshotter {
 			return;
 		}
 		if (this.#storage.fails('createRetryable')) return void fail('rpc error: code = Unavailable desc = later');
-		if (this.#storage.fails('createFinal')) {
+		// A call that is repeated finds what it made before: a driver that refuses then would break the CSI rule.
+		const isMade = [...this.#storage.cuts.values()].some(
+			({csiName}) => csiName === `snapshot-${spec.volumeSnapshotRef.uid}`,
+		);
+		if (!isMade && this.#storage.fails('createFinal')) {
 			say({metadata: {annotations: {[beingCreated]: null}}});
 			return void fail('rpc error: code = InvalidArgument desc = no');
 		}
