@@ -12,6 +12,7 @@ import * as resources from '../kube/resources.ts';
 import type {Resource} from '../kube/resources.ts';
 import {aliasKey, isUntold} from './aliases.ts';
 import type {SharingPlan} from './decide.ts';
+import {isDeclaredImmutable} from './rules.ts';
 import {assignmentsTotal, cutsTotal} from './metrics.ts';
 import {assignmentTo, type CloneRequests, type WaitingRequests} from './requests.ts';
 import type {WriterWatch} from './writer-watch.ts';
@@ -22,7 +23,7 @@ export interface ExecuteContext {
 	readonly api: KubeApi;
 	readonly requests: CloneRequests;
 	readonly waiting: WaitingRequests;
-	readonly quiet?: Pick<WriterWatch, 'mark' | 'unmark'>;
+	readonly quiet?: Pick<WriterWatch, 'positionOf' | 'mark'>;
 	readonly barrier?: Pick<PodBarrier, 'pass'>;
 	readonly signal: AbortSignal;
 }
@@ -72,6 +73,12 @@ async function isStill(
 	return live?.spec.closed === (state === 'closed');
 }
 
+/** Read live, once for all who wait: a cache that is late would go on believing what the owner has taken back. */
+async function isStillDeclared({api, signal}: ExecuteContext, {spec}: SharedSnapshot): Promise<boolean> {
+	const claim = await api.find(resources.persistentVolumeClaims, spec.source, {signal});
+	return claim?.metadata.uid === spec.content.claimUid && isDeclaredImmutable(claim);
+}
+
 /** Read live: a snapshot that the cache does not show yet would stay behind with our finalizer, and nobody would know it. */
 async function hasAnything({api, signal}: ExecuteContext, {metadata}: SharedSnapshot): Promise<boolean> {
 	const labelSelector = `${labels.sharedSnapshotUid}=${metadata.uid}`;
@@ -113,6 +120,11 @@ async function tellOfEnd({api, signal}: ExecuteContext, {metadata}: VolumeSnapsh
 	}
 }
 
+/** Read live: an alias that a late cache makes of one that is gone would be nobody's. */
+async function isThere({api, signal}: ExecuteContext, {metadata}: SharedSnapshot): Promise<boolean> {
+	return (await api.find(resources.sharedSnapshots, metadata, {signal}))?.metadata.uid === metadata.uid;
+}
+
 /** A namespace may refuse what is made in it; that concerns the clones there, and nobody else. */
 async function createAliases(
 	{api, signal}: ExecuteContext,
@@ -143,6 +155,7 @@ export async function execute(context: ExecuteContext, plan: SharingPlan): Promi
 			return {};
 		case 'assign':
 			if (plan.rule === 'GroupCommit' && !(await isStill('open', context, plan.shared))) return {};
+			if (plan.rule === 'DeclaredImmutable' && !(await isStillDeclared(context, plan.shared))) return {};
 			await atOnce(
 				plan.requests.map((request) => async () => {
 					const assignment = assignmentTo(plan.shared);
@@ -164,10 +177,10 @@ export async function execute(context: ExecuteContext, plan: SharingPlan): Promi
 			return {};
 		case 'cut': {
 			if (!(await isStill('closed', context, plan.shared))) return {};
-			if (plan.isFirst) context.quiet?.mark(plan.shared);
-			const isNew = await createOnce(api, resources.volumeSnapshots, plan.snapshot, signal);
-			if (isNew) cutsTotal.inc();
-			else if (plan.isFirst) context.quiet?.unmark(plan.shared);
+			const position = context.quiet?.positionOf(plan.shared);
+			if (!(await createOnce(api, resources.volumeSnapshots, plan.snapshot, signal))) return {};
+			cutsTotal.inc();
+			if (plan.isFirst) context.quiet?.mark(plan.shared, position);
 			return {};
 		}
 		case 'passBarrier':
@@ -179,7 +192,7 @@ export async function execute(context: ExecuteContext, plan: SharingPlan): Promi
 			await changeContent(context, plan);
 			return {};
 		case 'createAliases':
-			return createAliases(context, plan);
+			return (await isThere(context, plan.shared)) ? createAliases(context, plan) : {};
 		case 'removeAliases':
 			await atOnce([
 				...plan.snapshots.map((snapshot) => () => deleteExactly(api, resources.volumeSnapshots, snapshot, signal)),

@@ -6,10 +6,11 @@
  * two moments at which the position is the same. While a writer's object exists there is no position at all: a Pod that has
  * ended, or is terminating, may still write until its object is gone (the kubelet removes it after it has unmounted).
  *
- * Changes seen before a snapshot's VolumeSnapshot is created happened before its cut. So the position is marked right before
- * the create, and the snapshot shows what the claim holds for as long as the mark is the claim's position. A replica that
- * did not make the cut has the baseline instead: a list of SharedSnapshots, made after its watches had begun, that does not
- * have the snapshot in it; then all that moved since the list was asked for counts.
+ * Changes seen before a snapshot's VolumeSnapshot is created happened before its cut. So the position is taken right before
+ * the create and kept as a mark once the answer says that it was this create; the snapshot shows what the claim holds for as
+ * long as the mark is the claim's position. A replica that does not know so has the baseline instead: a list of
+ * SharedSnapshots, made after its watches had begun, that does not have the snapshot in it; then all that moved since the
+ * list was asked for counts.
  */
 import type {PersistentVolume, PersistentVolumeClaim, Pod} from '../api/kubernetes.ts';
 import type {SharedSnapshot} from '../api/sharedsnapshot.ts';
@@ -73,21 +74,17 @@ export class WriterWatch {
 		});
 	}
 
-	/** To be called right before the first VolumeSnapshot of this SharedSnapshot is created. */
-	mark(shared: SharedSnapshot): void {
-		const uid = shared.metadata.uid ?? '';
-		// An earlier one was before a create that was not answered.
-		if (!this.#marks.has(uid)) this.#marks.set(uid, this.#position(shared));
-	}
-
-	/** The VolumeSnapshot was there already: the mark is later than the cut may be. */
-	unmark(shared: SharedSnapshot): void {
-		this.#marks.delete(shared.metadata.uid ?? '');
+	/**
+	 * The cut was made by this replica: its first VolumeSnapshot was created, with an answer that says so, after the source
+	 * was at this position. One that was there already, or whose create was not answered, may be older than the position.
+	 */
+	mark(shared: SharedSnapshot, position: string | undefined): void {
+		this.#marks.set(shared.metadata.uid ?? '', position);
 	}
 
 	/** Whether nobody can have written to its source from before its cut up to where the watches are now. */
 	isUndisturbed(shared: SharedSnapshot): boolean {
-		const position = this.#position(shared);
+		const position = this.positionOf(shared);
 		if (position === undefined) return false;
 		const uid = shared.metadata.uid ?? '';
 		if (this.#marks.has(uid)) return this.#marks.get(uid) === position;
@@ -111,7 +108,8 @@ export class WriterWatch {
 		return watches.every(({hasSynced}) => hasSynced) ? watches.map(({epoch}) => epoch).join('/') : undefined;
 	}
 
-	#position(shared: SharedSnapshot): string | undefined {
+	/** Undefined while somebody can write, or where that is not known. */
+	positionOf(shared: SharedSnapshot): string | undefined {
 		const epochs = this.#epochs;
 		if (epochs === undefined) return undefined;
 		const [claimKey, handle] = keysOf(shared);
