@@ -79,6 +79,8 @@ export class ModelProvisioner {
 	#complain({kind, metadata: {namespace = '', name, uid = ''}}: PersistentVolumeClaim, message: string): void {
 		const said = {namespace, name: `${name}.${uid}`};
 		if (this.#server.get(resources.events, said)) return;
+		// A namespace that is leaving takes no Event either.
+		if (this.#server.get(resources.namespaces, {name: namespace})?.metadata.deletionTimestamp) return;
 		this.#server.create(resources.events, {
 			apiVersion: 'v1',
 			kind: 'Event',
