@@ -13,7 +13,13 @@ import {mostRestores} from '../smartclone/driver-policy.ts';
 import type {CloneRequest} from '../smartclone/requests.ts';
 import {parseFailure} from '../smartclone/provisioning-failure.ts';
 import type {PaceLimits} from '../smartclone/restore-pace.ts';
-import type {CloneDecision, CloneWay, GivenUpWay} from '../smartclone/strategy.ts';
+import {
+	type CloneDecision,
+	type CloneWay,
+	type Declined,
+	type GivenUpWay,
+	sourceOnOtherNode,
+} from '../smartclone/strategy.ts';
 import {describeGaveUp, type GaveUp, isGivenUp, withWay} from './gave-up.ts';
 import {
 	type CloneOrigin,
@@ -89,7 +95,13 @@ export type DataVolumePlan =
 	/** What it should be made from is gone for good, or its way is given up. It is bound to nothing and holds nothing. */
 	| {readonly do: 'abandonClaim'; readonly claim: PersistentVolumeClaim; readonly lost?: LostSnapshot}
 	/** Which way the clone went, where that was not known when its claim was made. */
-	| {readonly do: 'recordWay'; readonly on: PersistentVolumeClaim | DataVolume; readonly way: string}
+	| {
+			readonly do: 'recordWay';
+			readonly on: PersistentVolumeClaim | DataVolume;
+			readonly way: string;
+			/** Why it is no better one. */
+			readonly because?: Declined;
+	  }
 	| {readonly do: 'growClaim'; readonly claim: PersistentVolumeClaim; readonly request: string}
 	| {readonly do: 'selectNode'; readonly claim: PersistentVolumeClaim; readonly node: string}
 	| {readonly do: 'deleteImportSource'; readonly source: VolumeImportSource}
@@ -252,7 +264,10 @@ function tendPopulated(
 	if (missing && problem) return wait(problem.reason, problem.message);
 	if (missing) return missing;
 	if (happened && claim.metadata.annotations?.[annotations.cloneType] === undefined)
-		return {do: 'recordWay', on: claim, way: happened};
+		return {
+			...{do: 'recordWay', on: claim, way: happened},
+			...(happened === 'copy' && decision?.route === 'restoreOrCopy' && {because: sourceOnOtherNode}),
+		};
 	const way: CloneWay = decision?.route === 'restoreOrCopy' ? 'snapshot' : 'copy';
 	// Without a word of the storage, a restore of the populate layer may be waiting for a node.
 	const judged =

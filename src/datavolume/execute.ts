@@ -9,6 +9,7 @@ import {ApiError, isConflict, isExceededQuota, isNotFound} from '../kube/errors.
 import * as resources from '../kube/resources.ts';
 import type {Resource} from '../kube/resources.ts';
 import type {SmartClone} from '../smartclone/controller.ts';
+import {describeDeclined} from '../smartclone/strategy.ts';
 import type {WaitingRequests} from '../smartclone/requests.ts';
 import type {RestoreWindow, Wake} from '../smartclone/restore-window.ts';
 import {isWriter} from '../smartclone/writers.ts';
@@ -132,7 +133,8 @@ export async function execute(context: ExecuteContext, plan: DataVolumePlan): Pr
 			});
 			return {};
 		case 'recordWay': {
-			const way = {[annotations.cloneType]: plan.way};
+			const because = plan.because && {[annotations.cloneFallbackReason]: describeDeclined([plan.because])};
+			const way = {[annotations.cloneType]: plan.way, ...because};
 			if (isDataVolume(plan.on)) await annotate(context, resources.dataVolumes, plan.on, way);
 			else await annotate(context, resources.persistentVolumeClaims, plan.on, way);
 			return {};

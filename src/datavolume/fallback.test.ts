@@ -391,6 +391,11 @@ describe('a clone whose node is not known yet', () => {
 			on: populated,
 			way: 'snapshot',
 		});
+		expect(planOf({...copying(), happened: 'copy'}, clone)).toMatchObject({
+			do: 'recordWay',
+			way: 'copy',
+			because: {code: 'SourceOnOtherNode'},
+		});
 		const annotated = owned({...populated.spec, annotations: {[annotations.cloneType]: 'snapshot'}});
 		expect(planOf({...copying(), claim: annotated, happened: 'snapshot'}, clone)).toMatchObject({do: 'wait'});
 		const bound = {...annotated, status: {phase: 'Bound' as const}};

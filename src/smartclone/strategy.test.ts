@@ -1,5 +1,12 @@
 import {describe, expect, test} from 'vitest';
-import {chooseWay, type CloneFacts, type DeclineCode, declineCodes, describeDeclined} from './strategy.ts';
+import {
+	chooseWay,
+	type CloneFacts,
+	type DeclineCode,
+	declineCodes,
+	describeDeclined,
+	sourceOnOtherNode,
+} from './strategy.ts';
 
 const possible: CloneFacts = {
 	sourceKind: 'pvc',
@@ -92,7 +99,7 @@ describe('chooseWay', () => {
 
 	test('every code has a row', () => {
 		const codes = [...rows, ...csiRows].map(([, , code]) => code);
-		expect([...new Set([...codes, 'GaveUp'])].toSorted()).toEqual([...declineCodes].toSorted());
+		expect([...new Set([...codes, 'GaveUp', sourceOnOtherNode.code])].toSorted()).toEqual([...declineCodes].toSorted());
 	});
 
 	test.each<[string, Partial<CloneFacts>]>([

@@ -37,6 +37,7 @@ export const declineCodes = [
 	'OtherNamespace',
 	'NoStorageClass',
 	'CsiCloneUnsuitable',
+	'SourceOnOtherNode',
 	'GaveUp',
 ] as const;
 export type DeclineCode = (typeof declineCodes)[number];
@@ -237,6 +238,14 @@ export function chooseWay(facts: CloneFacts): CloneDecision {
 	);
 	return {way, route, declined};
 }
+
+/** Of node-local storage, known only when the consumer has its node. */
+export const sourceOnOtherNode: Declined = {
+	way: 'snapshot',
+	code: 'SourceOnOtherNode',
+	message:
+		'The storage is local to a node, and the consumer is on another one than the source: use it on the node of the source',
+};
 
 /** One line for an annotation or an event: `Code: message; Code: message`. */
 export function describeDeclined(declined: readonly Declined[]): string {
