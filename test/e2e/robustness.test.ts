@@ -133,7 +133,7 @@ describe('clones', () => {
 		const clone = await createDataVolume({namespace: team, name: 'copy', source, volumeMode: 'Block'});
 		await workerOf(clone, copierPodName, namespace);
 		await deleteWithoutTrace(clone);
-		await untilNoByproducts(namespace);
+		await endSharing();
 	});
 
 	test.each<[string, (clone: DataVolume) => Promise<boolean>]>([
