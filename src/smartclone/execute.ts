@@ -6,7 +6,7 @@ import type {VolumeSnapshot, VolumeSnapshotContent} from '../api/snapshot.ts';
 import type {KubeApi} from '../kube/client.ts';
 import {createOnce} from '../kube/create-once.ts';
 import {deleteExactly} from '../kube/delete-exactly.ts';
-import {ApiError, isNotFound} from '../kube/errors.ts';
+import {ApiError, isConflict, isNotFound} from '../kube/errors.ts';
 import type {PodBarrier} from '../kube/pod-barrier.ts';
 import * as resources from '../kube/resources.ts';
 import type {Resource} from '../kube/resources.ts';
@@ -103,10 +103,13 @@ async function changeContent(
 		...(plan.do === 'protect' && {spec: {deletionPolicy: 'Retain' as const}}),
 		...(plan.do === 'unprotect' && {spec: {deletionPolicy: 'Delete' as const}}),
 	};
+	// One that is being deleted meanwhile must not become Retain: the sidecar would let it go and leave what the storage has.
+	const version = plan.do === 'protect' ? {resourceVersion: metadata.resourceVersion} : {};
+	const options = {uid: metadata.uid, ...version, fieldManager, signal};
 	try {
-		await api.mergePatch(resources.volumeSnapshotContents, metadata, patch, {uid: metadata.uid, fieldManager, signal});
+		await api.mergePatch(resources.volumeSnapshotContents, metadata, patch, options);
 	} catch (error) {
-		if (!isNotFound(error)) throw error;
+		if (!isNotFound(error) && !isConflict(error)) throw error;
 	}
 }
 

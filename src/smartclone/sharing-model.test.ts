@@ -117,6 +117,45 @@ describe('sharing goes right where', () => {
 
 	test.each<[string, ModelOptions, readonly Step[]]>([
 		[
+			'a declaration is taken back while the watch of claims hangs',
+			one,
+			[
+				...([{do: 'declareImmutable'}, {do: 'restart'}, request, {do: 'turns', count: 3}, turn] as const),
+				...([{do: 'revokeImmutable'}, {do: 'stall', index: 4, standby: true}] as const),
+				...([{do: 'sharing', fault: 'die'}, {do: 'snapshotter'}, request, {do: 'turns', count: 3}] as const),
+			],
+		],
+		[
+			'a snapshot is created again and again while its watch hangs, and a writer comes and goes',
+			one,
+			[
+				...([{do: 'stall', index: 2}, request, {do: 'turns', count: 5}, {do: 'briefWriter'}] as const),
+				...([{do: 'turns', count: 4}, {do: 'sharing', fault: 'refused'}, request] as const),
+			],
+		],
+		[
+			'a new leader has not heard that the shared snapshot is gone, and makes an alias of it',
+			one,
+			[
+				...([elsewhere, {do: 'briefWriter'}, {do: 'turns', count: 6}, {do: 'sharing', fault: 'held'}] as const),
+				...([
+					{do: 'turns', count: 4, restore: true},
+					turn,
+					{do: 'turns', count: 6},
+					{do: 'failover'},
+					sharing,
+				] as const),
+			],
+		],
+		[
+			'a snapshot is deleted by hand just before it is protected',
+			one,
+			[
+				...([request, {do: 'turns', count: 5}, byHand('snapshot'), {do: 'deliver', index: 3}] as const),
+				...([{do: 'snapshotter', index: 0}, sharing] as const),
+			],
+		],
+		[
 			'an assignment is lost on its way to the server',
 			one,
 			[request, turn, {do: 'dataVolume', index: 0}, {do: 'deliverAll'}, {do: 'sharing', fault: 'refused'}],
