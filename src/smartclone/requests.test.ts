@@ -67,6 +67,17 @@ describe('WaitingRequests', () => {
 		expect(waiting.of('ns/claim')).toEqual([]);
 	});
 
+	test('a write that was not answered holds no snapshot once its request goes another way', () => {
+		waiting.ask(one);
+		waiting.assigning(one, 'shared-1');
+		waiting.stop(one.uid);
+		expect(waiting.unconfirmed('shared-1')).toEqual([]);
+		expect(woken).toEqual(['ns/claim', 'ns/claim']);
+		waiting.assigned(two, 'shared-1');
+		waiting.stop(two.uid);
+		expect(waiting.unconfirmed('shared-1')).toEqual([two]);
+	});
+
 	test('a request that goes away is not assigned to anything', () => {
 		waiting.assigned(one, 'shared-1');
 		waiting.withdraw(one.uid);

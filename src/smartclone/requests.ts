@@ -92,11 +92,18 @@ export class WaitingRequests {
 		this.#assigned.delete(uid);
 	}
 
-	/** The request asks no longer: it has what it asked for, or goes another way. What was assigned stays so. */
+	/**
+	 * The request asks no longer: it has what it asked for, or goes another way. What was assigned stays so; a write that was
+	 * not answered counts from now on only if the cache shows it, or it would hold its snapshot for ever.
+	 */
 	stop(uid: string): void {
 		for (const [key, ofSource] of this.#waiting) {
 			if (ofSource.delete(uid) && ofSource.size === 0) this.#waiting.delete(key);
 		}
+		const remembered = this.#assigned.get(uid);
+		if (!remembered || remembered.written) return;
+		this.#assigned.delete(uid);
+		this.#wake(sourceKey(remembered.request.source));
 	}
 
 	/** Something changed that concerns all who wait. */
