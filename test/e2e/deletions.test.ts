@@ -83,7 +83,9 @@ async function hasCome(moment: Moment, world: World): Promise<boolean> {
 type Clone = 'own' | 'other';
 /** What must become of a clone: its disk; or its disk unless it says that this is what it waits for; or it is gone as well. */
 type End = 'disk' | 'gone' | RegExp;
-const sourceGone = /CloneWithoutSource|CloneSourceNotReady/;
+/** Who looks first differs: the DataVolume, the claim that is filled, or the provisioner. */
+const classGone = /ErrClaimNotValid|StorageClassMissing|ProvisioningFailed/;
+const sourceGone = /CloneWithoutSource|CloneSourceNotReady|SourceObjectMissing|ProvisioningFailed/;
 
 interface Deletion {
 	readonly what: string;
@@ -136,7 +138,7 @@ const deletions: readonly Deletion[] = [
 	{
 		what: 'the StorageClass',
 		remove: ({storageClass}) => api.delete(resources.storageClasses, {name: storageClass}),
-		ends: {own: /ErrClaimNotValid|StorageClassMissing/, other: /ErrClaimNotValid|StorageClassMissing/},
+		ends: {own: classGone, other: classGone},
 	},
 ];
 
