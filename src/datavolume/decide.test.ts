@@ -11,10 +11,9 @@ import {
 	storageClass,
 	volume,
 } from '../../test/support/builders.ts';
-import {noTrouble, observedClone} from '../../test/support/observed.ts';
+import {observedClone, observedDataVolume} from '../../test/support/observed.ts';
 import type {PersistentVolumeClaim} from '../api/kubernetes.ts';
 import {annotations, cdiGroup} from '../api/names.ts';
-import {parseSource} from '../api/source.ts';
 import type {Population} from '../populate/population.ts';
 import {defaultPolicy} from '../smartclone/driver-policy.ts';
 import type {CloneDecision} from '../smartclone/strategy.ts';
@@ -48,29 +47,7 @@ const ready = (minimumBytes = 1n << 30n): Partial<ObservedClone> => ({
 	minimumBytes,
 });
 
-function world(given: Partial<Observed> = {}): Observed {
-	const of = given.dataVolume ?? importing;
-	return {
-		key: 'ns/disk',
-		now: '2026-01-01T00:01:00Z',
-		dataVolume: of,
-		source: parseSource(of),
-		claim: undefined,
-		volume: undefined,
-		rendered: renderClaim(of, {storageClasses: classes, filesystemOverhead: 0}),
-		clone: undefined,
-		population: undefined,
-		percent: undefined,
-		importSource: undefined,
-		cloneSource: undefined,
-		orphanSources: [],
-		node: undefined,
-		namespaceLeaves: false,
-		snapshotLeaves: false,
-		...noTrouble,
-		...given,
-	};
-}
+const world = (given: Partial<Observed> = {}) => observedDataVolume(given.dataVolume ?? importing, given);
 
 const planOf = (given: Partial<Observed> = {}) => decide(world(given));
 const owned = (options: ClaimOptions = {}, owner = importing) =>

@@ -8,11 +8,9 @@ import {
 	pod,
 	sharedSnapshot,
 	snapshot,
-	storageClass,
 } from '../../test/support/builders.ts';
-import {noTrouble, observedClone} from '../../test/support/observed.ts';
+import {observedClone, observedDataVolume} from '../../test/support/observed.ts';
 import {annotations, cdiGroup} from '../api/names.ts';
-import {parseSource} from '../api/source.ts';
 import type {Population} from '../populate/population.ts';
 import {defaultPolicy} from '../smartclone/driver-policy.ts';
 import {parseFailure} from '../smartclone/provisioning-failure.ts';
@@ -22,7 +20,6 @@ import {decisionEvents} from './events.ts';
 import type {GaveUp} from './gave-up.ts';
 import type {Observed} from './observe.ts';
 import type {ObservedClone} from './observe-clone.ts';
-import {renderClaim} from './render.ts';
 import {statusOf} from './status.ts';
 
 const cloning = dataVolume({source: {pvc: {namespace: 'images', name: 'golden'}}});
@@ -38,30 +35,8 @@ const by = (route: CloneRoute): CloneDecision => ({way: ways[route], route, decl
 const ready = {state: 'ready', sharedSnapshot: 's', snapshotName: 'onesnap-1-0', minimumBytes: 1n << 30n} as const;
 const pending = {state: 'pending', sharedSnapshot: 's', message: 'being cut'} as const;
 
-function world(given: Partial<Observed>): Observed {
-	const of = given.dataVolume ?? cloning;
-	const classes = [storageClass({annotations: {[annotations.defaultStorageClass]: 'true'}})];
-	return {
-		key: 'ns/disk',
-		now: '2026-01-01T00:01:00Z',
-		dataVolume: of,
-		source: parseSource(of),
-		claim: undefined,
-		volume: undefined,
-		rendered: renderClaim(of, {storageClasses: classes, filesystemOverhead: 0}),
-		clone: observedClone({serving: ready, shared}),
-		population: undefined,
-		percent: undefined,
-		importSource: undefined,
-		cloneSource: undefined,
-		orphanSources: [],
-		node: undefined,
-		namespaceLeaves: false,
-		snapshotLeaves: false,
-		...noTrouble,
-		...given,
-	};
-}
+const world = (given: Partial<Observed>) =>
+	observedDataVolume(given.dataVolume ?? cloning, {clone: observedClone({serving: ready, shared}), ...given});
 
 const owned = (options: ClaimOptions = {}) => claim({name: 'disk', phase: 'Pending', owner: cloning, ...options});
 const restored = owned({dataSource: {kind: 'VolumeSnapshot', name: 'onesnap-1-0'}});

@@ -1,16 +1,14 @@
 /** What is written and told of a clone, and when. The API server is the smallest that can be written to. */
 import {beforeEach, describe, expect, test} from 'vitest';
-import {claim, dataVolume, storageClass} from '../../test/support/builders.ts';
+import {claim, dataVolume} from '../../test/support/builders.ts';
 import type {DataVolume} from '../api/datavolume.ts';
 import {annotations} from '../api/names.ts';
-import {parseSource} from '../api/source.ts';
 import type {KubeObject} from '../api/kubernetes.ts';
 import type {EventText} from '../kube/events.ts';
-import {noTrouble, observedClone} from '../../test/support/observed.ts';
+import {observedClone, observedDataVolume} from '../../test/support/observed.ts';
 import {ManualClock} from '../process/manual-clock.ts';
 import type {DataVolumePlan} from './decide.ts';
 import type {Observed} from './observe.ts';
-import {renderClaim} from './render.ts';
 import {firstReportMs, nextReportMs, slowMs, spacingMs, StatusReports} from './report.ts';
 import type {Outcome} from './status.ts';
 
@@ -50,28 +48,8 @@ beforeEach(() => {
 	});
 });
 
-function observed(given: Partial<Observed> = {}): Observed {
-	return {
-		key: 'ns/disk',
-		now: new Date(clock.now()).toISOString(),
-		dataVolume: cached,
-		namespaceLeaves: false,
-		snapshotLeaves: false,
-		source: parseSource(cached),
-		claim: undefined,
-		volume: undefined,
-		rendered: renderClaim(cached, {storageClasses: [storageClass({name: 'fast'})], filesystemOverhead: 0}),
-		clone,
-		population: undefined,
-		percent: undefined,
-		importSource: undefined,
-		cloneSource: undefined,
-		orphanSources: [],
-		node: undefined,
-		...noTrouble,
-		...given,
-	};
-}
+const observed = (given: Partial<Observed> = {}) =>
+	observedDataVolume(cached, {now: new Date(clock.now()).toISOString(), clone, ...given});
 
 const cutting: DataVolumePlan = {do: 'wait', reason: 'SnapshotNotReady', message: 'Waiting for the snapshot'};
 const restoring: DataVolumePlan = {do: 'wait', reason: 'Restoring', message: 'is being restored'};

@@ -1,8 +1,13 @@
 /** What the DataVolume controller observes, for tests of what it decides and reports. */
+import type {DataVolume} from '../../src/api/datavolume.ts';
+import {annotations} from '../../src/api/names.ts';
+import {parseSource} from '../../src/api/source.ts';
 import {type Observed, defaultDeadlines} from '../../src/datavolume/observe.ts';
 import type {ObservedClone} from '../../src/datavolume/observe-clone.ts';
 import {nothingGivenUp} from '../../src/datavolume/gave-up.ts';
+import {renderClaim} from '../../src/datavolume/render.ts';
 import {defaultPolicy} from '../../src/smartclone/driver-policy.ts';
+import {storageClass} from './builders.ts';
 
 /** A clone of images/golden, by snapshot, that has no snapshot yet. */
 export function observedClone(given: Partial<ObservedClone> = {}): ObservedClone {
@@ -22,10 +27,30 @@ export function observedClone(given: Partial<ObservedClone> = {}): ObservedClone
 	};
 }
 
-/** Nothing that the storage has trouble with. */
-export const noTrouble: Pick<Observed, 'making' | 'happened' | 'nowMs' | 'deadlines'> = {
-	making: undefined,
-	happened: undefined,
-	nowMs: Date.parse('2026-01-01T00:01:00Z'),
-	deadlines: defaultDeadlines,
-};
+/** Of a DataVolume for which nothing was made yet, and with which nobody has trouble. Its class is the cluster's default. */
+export function observedDataVolume(of: DataVolume, given: Partial<Observed> = {}): Observed {
+	const storageClasses = [storageClass({annotations: {[annotations.defaultStorageClass]: 'true'}})];
+	return {
+		key: 'ns/disk',
+		now: '2026-01-01T00:01:00Z',
+		nowMs: Date.parse('2026-01-01T00:01:00Z'),
+		deadlines: defaultDeadlines,
+		dataVolume: of,
+		source: parseSource(of),
+		claim: undefined,
+		volume: undefined,
+		rendered: renderClaim(of, {storageClasses, filesystemOverhead: 0}),
+		clone: undefined,
+		population: undefined,
+		percent: undefined,
+		making: undefined,
+		happened: undefined,
+		importSource: undefined,
+		cloneSource: undefined,
+		orphanSources: [],
+		node: undefined,
+		namespaceLeaves: false,
+		snapshotLeaves: false,
+		...given,
+	};
+}
