@@ -33,7 +33,7 @@ import {
 } from './metrics.ts';
 import {addIndexes, cloneSourcesByDataVolume, type Deadlines, observe} from './observe.ts';
 import {paceKeyOf, pendingByPaceKey} from './pace-key.ts';
-import {dataVolumesByShared, dataVolumesBySnapshot, dataVolumesBySource} from './requests.ts';
+import {dataVolumesByShared, dataVolumesBySnapshot, dataVolumesBySource, waitsForConsumer} from './requests.ts';
 import {StatusReports} from './report.ts';
 import type {Outcome} from './status.ts';
 import {Told} from './told.ts';
@@ -64,13 +64,6 @@ export interface DataVolumeOptions {
 	readonly percentOf: (claimUid: string) => number | undefined;
 }
 
-/** Claims that no consumer uses yet restore nothing: they do not take a place in the window. */
-function isRestoring(caches: Caches, claim: PersistentVolumeClaim): boolean {
-	const storageClass = caches.store(resources.storageClasses).get(undefined, claim.spec.storageClassName ?? '');
-	if (storageClass?.volumeBindingMode !== 'WaitForFirstConsumer') return true;
-	return claim.metadata.annotations?.[annotations.selectedNode] !== undefined;
-}
-
 export function makeDataVolumeController(options: DataVolumeOptions): Controller {
 	const {api, caches, events, log, clock, waiting} = options;
 	caches.addIndex(resources.dataVolumes, dataVolumesByShared);
@@ -87,14 +80,14 @@ export function makeDataVolumeController(options: DataVolumeOptions): Controller
 		const shown = claims.byIndex(pendingByPaceKey.name, paceKey);
 		const uids = (list: readonly PersistentVolumeClaim[]) =>
 			new Set(list.map(({metadata}) => metadata.annotations?.[annotations.createdForDataVolume] ?? metadata.uid ?? ''));
-		return {shown: uids(shown), restoring: uids(shown.filter((claim) => isRestoring(caches, claim)))};
+		return {shown: uids(shown), restoring: uids(shown.filter((claim) => !waitsForConsumer(caches, claim)))};
 	});
 
 	/** Since when each claim that waited for its consumer is made: nothing in the API says it, so a restart begins anew. */
 	const placedAt = new Map<string, number>();
 	function makingSince(claim: PersistentVolumeClaim): number | undefined {
 		const {uid = '', creationTimestamp = ''} = claim.metadata;
-		if (!isRestoring(caches, claim)) {
+		if (waitsForConsumer(caches, claim)) {
 			placedAt.delete(uid);
 			return undefined;
 		}

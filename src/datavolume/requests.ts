@@ -63,8 +63,8 @@ function hasGivenUp(dataVolume: DataVolume, {way}: CloneRequest): boolean {
 	return isGivenUp(gaveUp, 'snapshot') || isGivenUp(gaveUp, way);
 }
 
-/** Nobody uses it yet, and its class makes no volume before somebody does. */
-function waitsForConsumer(caches: Caches, {metadata, spec}: PersistentVolumeClaim): boolean {
+/** Nobody uses it yet, and its class makes no volume before somebody does: it restores nothing. */
+export function waitsForConsumer(caches: Caches, {metadata, spec}: PersistentVolumeClaim): boolean {
 	const storageClass = caches.store(resources.storageClasses).get(undefined, spec.storageClassName ?? '');
 	return (
 		storageClass?.volumeBindingMode === 'WaitForFirstConsumer' &&
