@@ -20,8 +20,7 @@ import {
 import {MemoryCaches} from '../../test/support/memory-caches.ts';
 import type {KubeObject, PersistentVolume} from '../api/kubernetes.ts';
 import {annotations, cdiGroup, copyClaimName, labels, targetNameAnnotation} from '../api/names.ts';
-import * as resources from '../kube/resources.ts';
-import {contentByShared, sharedByUid, snapshotByShared} from '../smartclone/observe.ts';
+import {addSharingIndexes} from '../smartclone/observe.ts';
 import {WaitingRequests} from '../smartclone/requests.ts';
 import {formatGaveUp} from './gave-up.ts';
 import {addIndexes, type ObserveContext, observe} from './observe.ts';
@@ -43,9 +42,7 @@ const cutObjects = [shared, stripe.snapshot, stripe.content];
 function see(objects: readonly KubeObject[], given: Partial<ObserveContext> = {}) {
 	const {caches} = new MemoryCaches([...classes, source, sourceVolume, ...objects]);
 	addIndexes(caches);
-	caches.addIndex(resources.sharedSnapshots, sharedByUid);
-	caches.addIndex(resources.volumeSnapshots, snapshotByShared);
-	caches.addIndex(resources.volumeSnapshotContents, contentByShared);
+	addSharingIndexes(caches);
 	return observe('ns/disk', {
 		caches,
 		waiting: new WaitingRequests(() => {}),

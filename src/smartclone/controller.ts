@@ -19,15 +19,7 @@ import {eventOf} from './events.ts';
 import {execute, type RefusedAlias} from './execute.ts';
 import {LastUse} from './last-use.ts';
 import {LostSnapshots} from './lost-snapshots.ts';
-import {
-	claimsBySnapshot,
-	contentByShared,
-	type Observed,
-	observe,
-	sharedBySource,
-	sharedByUid,
-	snapshotByShared,
-} from './observe.ts';
+import {addSharingIndexes, type Observed, observe, sharedBySource, sharedByUid} from './observe.ts';
 import {retirementsTotal} from './metrics.ts';
 import {RefusedAliases} from './refused-aliases.ts';
 import {type CloneRequests, sourceKey, WaitingRequests} from './requests.ts';
@@ -73,11 +65,7 @@ export interface SmartClone {
 
 export function makeSmartClone(options: SmartCloneOptions): SmartClone {
 	const {api, caches, events, log, requests, clock, idleLimitMs} = options;
-	caches.addIndex(resources.sharedSnapshots, sharedBySource);
-	caches.addIndex(resources.sharedSnapshots, sharedByUid);
-	caches.addIndex(resources.volumeSnapshots, snapshotByShared);
-	caches.addIndex(resources.volumeSnapshotContents, contentByShared);
-	caches.addIndex(resources.persistentVolumeClaims, claimsBySnapshot);
+	addSharingIndexes(caches);
 	const quiet = new WriterWatch(caches);
 	const lost = new LostSnapshots();
 	const lastUse = new LastUse(clock);

@@ -13,19 +13,10 @@ import {
 import {MemoryCaches} from '../../test/support/memory-caches.ts';
 import type {KubeObject, PersistentVolumeClaim} from '../api/kubernetes.ts';
 import {annotations, finalizers, labels} from '../api/names.ts';
-import * as resources from '../kube/resources.ts';
 import {decide, type RetireReason, reuseRule} from './decide.ts';
 import {defaultPolicy} from './driver-policy.ts';
 import {makeAliasContent, makeAliasSnapshot} from './objects.ts';
-import {
-	claimsBySnapshot,
-	contentByShared,
-	type Observed,
-	type ObservedShared,
-	observe,
-	sharedBySource,
-	snapshotByShared,
-} from './observe.ts';
+import {addSharingIndexes, type Observed, type ObservedShared, observe} from './observe.ts';
 import {
 	type AssignedRequest,
 	assignmentTo,
@@ -108,10 +99,7 @@ function world(given: World): Observed {
 
 function emptyCaches(objects: readonly KubeObject[] = []) {
 	const {caches} = new MemoryCaches(objects);
-	caches.addIndex(resources.sharedSnapshots, sharedBySource);
-	caches.addIndex(resources.volumeSnapshots, snapshotByShared);
-	caches.addIndex(resources.volumeSnapshotContents, contentByShared);
-	caches.addIndex(resources.persistentVolumeClaims, claimsBySnapshot);
+	addSharingIndexes(caches);
 	return caches;
 }
 

@@ -99,13 +99,22 @@ const byShared = {
 	},
 };
 export const snapshotByShared: Index<VolumeSnapshot> = byShared;
-export const contentByShared: Index<VolumeSnapshotContent> = byShared;
+const contentByShared: Index<VolumeSnapshotContent> = byShared;
 
 /** Claims by the snapshot that they are restored from. */
-export const claimsBySnapshot: Index<PersistentVolumeClaim> = {
+const claimsBySnapshot: Index<PersistentVolumeClaim> = {
 	name: 'snapshot',
 	keys: ({spec}) => (spec.dataSource?.kind === 'VolumeSnapshot' ? [spec.dataSource.name] : []),
 };
+
+/** What {@link observe} looks things up by. */
+export function addSharingIndexes(caches: Caches): void {
+	caches.addIndex(resources.sharedSnapshots, sharedBySource);
+	caches.addIndex(resources.sharedSnapshots, sharedByUid);
+	caches.addIndex(resources.volumeSnapshots, snapshotByShared);
+	caches.addIndex(resources.volumeSnapshotContents, contentByShared);
+	caches.addIndex(resources.persistentVolumeClaims, claimsBySnapshot);
+}
 
 export function stripesOf(caches: Caches, shared: SharedSnapshot): Stripe[] {
 	const uid = shared.metadata.uid ?? '';

@@ -21,15 +21,7 @@ import {decide, type SharingPlan} from '../../../src/smartclone/decide.ts';
 import {execute, type ExecuteContext} from '../../../src/smartclone/execute.ts';
 import {LastUse} from '../../../src/smartclone/last-use.ts';
 import {LostSnapshots} from '../../../src/smartclone/lost-snapshots.ts';
-import {
-	claimsBySnapshot,
-	contentByShared,
-	type Observed,
-	observe,
-	sharedBySource,
-	sharedByUid,
-	snapshotByShared,
-} from '../../../src/smartclone/observe.ts';
+import {addSharingIndexes, type Observed, observe} from '../../../src/smartclone/observe.ts';
 import {RefusedAliases} from '../../../src/smartclone/refused-aliases.ts';
 import {type CloneRequests, WaitingRequests} from '../../../src/smartclone/requests.ts';
 import {RestoreWindow} from '../../../src/smartclone/restore-window.ts';
@@ -106,11 +98,7 @@ export class Replica {
 		const caches = new WatchedCaches(server);
 		this.caches = caches;
 		this.#api = makeModelApi(server, (write) => this.#write(write));
-		caches.addIndex(resources.sharedSnapshots, sharedBySource);
-		caches.addIndex(resources.sharedSnapshots, sharedByUid);
-		caches.addIndex(resources.volumeSnapshots, snapshotByShared);
-		caches.addIndex(resources.volumeSnapshotContents, contentByShared);
-		caches.addIndex(resources.persistentVolumeClaims, claimsBySnapshot);
+		addSharingIndexes(caches);
 		addIndexes(caches);
 		this.#requests = makeCloneRequests(this.#api, caches);
 		this.#quiet = new WriterWatch(context.mutant.writersIn?.(caches) ?? caches);
