@@ -12,6 +12,15 @@ const reports = path.resolve(import.meta.dirname, '../.onesnap/test');
 interface Report {
 	readonly numPassedTests: number;
 	readonly numFailedTests: number;
+	readonly testResults?: readonly {
+		readonly name: string;
+		readonly message: string;
+		readonly assertionResults: readonly {
+			readonly status: string;
+			readonly fullName: string;
+			readonly failureMessages: readonly string[] | null;
+		}[];
+	}[];
 }
 
 function vitest(project: string, report: string): Promise<number> {
@@ -23,21 +32,33 @@ function vitest(project: string, report: string): Promise<number> {
 	});
 }
 
+/** Once more at the end, where whoever reads only the last lines finds them. */
+function failuresOf({testResults = []}: Report): string[] {
+	return testResults.flatMap(({name, message, assertionResults}) => {
+		const failed = assertionResults.filter(({status}) => status === 'failed');
+		const file = path.relative(process.cwd(), name);
+		// Without one of its tests, the file itself: it could not be loaded, or its set-up failed.
+		if (failed.length === 0) return message ? [`${file}: ${message}`] : [];
+		return failed.map(({fullName, failureMessages}) => `${file}: ${fullName}\n  ${failureMessages?.[0] ?? ''}`);
+	});
+}
+
 async function runProject(project: string): Promise<Report> {
 	const report = path.join(reports, `${project}.json`);
 	await rm(report, {force: true});
 	const startedAt = Date.now();
 	console.log(`\n== ${project} tests`);
 	const code = await vitest(project, report);
-	const {numPassedTests, numFailedTests}: Report = await readFile(report, 'utf8').then(
+	const ended: Report = await readFile(report, 'utf8').then(
 		(text): Report => JSON.parse(text),
 		() => ({numPassedTests: 0, numFailedTests: 0}),
 	);
+	const {numPassedTests, numFailedTests} = ended;
 	console.log(
 		`== ${project}: ${numPassedTests} passed, ${numFailedTests} failed, ${Math.round((Date.now() - startedAt) / 1000)} s`,
 	);
 	// A set-up or a leak audit that failed is no test of its own, and must not look like success.
-	return {numPassedTests, numFailedTests: Math.max(numFailedTests, code === 0 ? 0 : 1)};
+	return {...ended, numFailedTests: Math.max(numFailedTests, code === 0 ? 0 : 1)};
 }
 
 await mkdir(reports, {recursive: true});
@@ -47,5 +68,6 @@ for (const project of projects)
 	if (wanted.length === 0 || wanted.includes(project)) all.push(await runProject(project));
 const sum = (count: (report: Report) => number) => all.reduce((total, report) => total + count(report), 0);
 const failed = sum(({numFailedTests}) => numFailedTests);
+for (const failure of all.flatMap(failuresOf)) console.log(`\nfailed: ${failure.slice(0, 600)}`);
 console.log(`\n${sum(({numPassedTests}) => numPassedTests)} passed, ${failed} failed`);
 process.exitCode = failed === 0 ? 0 : 1;

@@ -260,6 +260,9 @@ function tendPopulated(
 	// Nothing was read yet of what is gone: made anew. What was restored already is its own.
 	const hasBegun = population.stage !== 'waiting' && !reads;
 	if (needsOne && serving?.state === 'none' && !hasBegun) return {do: 'abandonClaim', claim};
+	// To be copied from a claim that is gone, while what was cut for it is there: caches were late when it was begun.
+	const hasLost = cloneSource?.spec.source.kind === 'PersistentVolumeClaim' && problem?.reason === 'CloneWithoutSource';
+	if (hasLost && serving && serving.state !== 'none' && !hasBegun) return {do: 'abandonClaim', claim};
 	const missing = sourceObject(observed, dataVolume);
 	if (missing && problem) return wait(problem.reason, problem.message);
 	if (missing) return missing;

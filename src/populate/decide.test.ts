@@ -206,6 +206,11 @@ describe('what is not begun', () => {
 		['a missing clone source', {order: {kind: 'cloneMissing'}}, 'SourceObjectMissing'],
 		['a missing source claim', {order: cloneOrder({claim: undefined})}, 'CloneWithoutSource'],
 		[
+			'a source claim that is being deleted',
+			{order: cloneOrder({claim: claim({deleting: true})})},
+			'CloneWithoutSource',
+		],
+		[
 			'a source claim that is not bound',
 			{order: cloneOrder({claim: claim({phase: 'Pending'})})},
 			'CloneSourceNotReady',
@@ -268,8 +273,15 @@ describe('a copy of a claim', () => {
 
 	test('that was begun goes on, whoever uses the source now', () => {
 		const order = cloneOrder({writers: [pod()]});
-		expect(planOf(given(order, {prime: bound, worker: worker()}))).toMatchObject({reason: 'WorkerRunning'});
+		const reading = worker({nodeName: 'node1'});
+		expect(planOf(given(order, {prime: bound, worker: reading}))).toMatchObject({reason: 'WorkerRunning'});
 		expect(planOf(given(order, {prime: populated, primeVolume: primeVolume()}))).toMatchObject({do: 'moveVolume'});
+	});
+
+	test('whose source goes before a node has its Pod does not wait for that Pod', () => {
+		const order = cloneOrder({claim: undefined});
+		const pending = worker({phase: 'Pending', unschedulable: 'persistentvolumeclaim "golden" not found'});
+		expect(planOf(given(order, {prime: bound, worker: pending}))).toMatchObject({reason: 'CloneWithoutSource'});
 	});
 
 	test.each<[string, ClaimOptions, ClaimOptions, boolean]>([

@@ -117,6 +117,8 @@ function claimSourceProblem(
 	const name = `${order.source.metadata.namespace}/${order.source.spec.source.name}`;
 	const {claim, writers} = order;
 	if (!claim) return wait('CloneWithoutSource', `The source pvc ${name} doesn't exist`);
+	// No Pod that would read it is scheduled any more.
+	if (claim.metadata.deletionTimestamp) return wait('CloneWithoutSource', `The source pvc ${name} is being deleted`);
 	if (claim.status?.phase !== 'Bound') return wait('CloneSourceNotReady', `The source pvc ${name} is not bound`);
 	const has = usableBytes(claim, overhead);
 	const wants = usableBytes(target, overhead);
@@ -395,7 +397,7 @@ function sourceProblem(
 	overhead: number,
 ): PopulatePlan | undefined {
 	// What was begun is finished: a source that is used again after its copy began reading is for the copy to survive.
-	if (prime && (worker || sender)) return undefined;
+	if (prime && [worker, sender].some((pod) => pod?.spec.nodeName)) return undefined;
 	// What was restored needs its snapshot no longer.
 	if (isRestore(prime) && prime?.status?.phase === 'Bound') return undefined;
 	if (prime?.metadata.annotations?.[populatedAnnotation] === 'true') return undefined;

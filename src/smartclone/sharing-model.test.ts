@@ -249,6 +249,14 @@ describe('sharing goes right where', () => {
 				...([...turns(6), {do: 'sharing', fault: 'crash'}, sharing, ...turns(8)] as const),
 			],
 		],
+		[
+			'a late leader begins to copy from the claim, and that goes: what was cut serves it',
+			one,
+			[
+				...([elsewhere, ...turns(4), {do: 'stall', index: 1, standby: true}, {do: 'failover'}] as const),
+				...([{do: 'deleteByHand', what: 'class', index: 0}, ...turns(3), {do: 'removeSource'}] as const),
+			],
+		],
 	])('%s', async (_, options, steps) => {
 		expect(await problemOf(options, steps)).toBeUndefined();
 	});

@@ -73,6 +73,8 @@ if (local) {
 		await waitForSucceeded(api, [golden]);
 		const clone = await createDataVolume({namespace, name: 'clone', source: pvcSource(golden), size: '32Mi'});
 		await waitForSucceeded(api, [clone]);
+		// As long as nobody writes to the source, its snapshot is kept for later clones.
+		await api.delete(resources.dataVolumes, golden.metadata);
 		await expect
 			.poll(
 				async () => {

@@ -388,6 +388,7 @@ export interface PodOptions extends Common {
 	/** The try before the one that runs or waits now. */
 	readonly lastTry?: {readonly exitCode: number; readonly message: string};
 	readonly unschedulable?: string;
+	readonly nodeName?: string;
 }
 
 const words = (said: WorkerResult | string) => (typeof said === 'string' ? said : JSON.stringify(said));
@@ -421,6 +422,7 @@ export function pod(options: PodOptions = {}): Pod {
 				},
 			],
 			volumes: mounts.map(({claim: name}) => ({name, persistentVolumeClaim: {claimName: name}})),
+			...(options.nodeName && {nodeName: options.nodeName}),
 		},
 		status: {
 			phase,

@@ -14,6 +14,7 @@ import type {Caches} from '../../../src/kube/caches.ts';
 import {ApiError, NoAnswerError} from '../../../src/kube/errors.ts';
 import {PodBarrier} from '../../../src/kube/pod-barrier.ts';
 import * as resources from '../../../src/kube/resources.ts';
+import type {KubeObject} from '../../../src/api/kubernetes.ts';
 import type {Population} from '../../../src/populate/population.ts';
 import type {Clock} from '../../../src/process/clock.ts';
 import {silentLogger} from '../../../src/process/log.ts';
@@ -162,7 +163,12 @@ export class Replica {
 	#stageOf({spec, status}: PersistentVolumeClaim): Population['stage'] {
 		if (status?.phase === 'Bound') return 'done';
 		const sources = this.caches.store(resources.volumeCloneSources).list();
-		return sources.some(({metadata}) => metadata.name === spec.dataSourceRef?.name) ? 'running' : 'waiting';
+		const order = sources.find(({metadata}) => metadata.name === spec.dataSourceRef?.name);
+		if (!order) return 'waiting';
+		const {kind, name} = order.spec.source;
+		const from = kind === 'VolumeSnapshot' ? resources.volumeSnapshots : resources.persistentVolumeClaims;
+		const read = this.caches.store<KubeObject>(from).get(order.metadata.namespace, name);
+		return read && !read.metadata.deletionTimestamp ? 'running' : 'waiting';
 	}
 
 	async dataVolume(key: string, fault?: WriteFault): Promise<DataVolumePlan> {
