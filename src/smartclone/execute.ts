@@ -3,7 +3,7 @@ import {annotations, fieldManager, finalizers, labels, managedByValue} from '../
 import PQueue from 'p-queue';
 import type {SharedSnapshot} from '../api/sharedsnapshot.ts';
 import type {VolumeSnapshot, VolumeSnapshotContent} from '../api/snapshot.ts';
-import type {KubeApi} from '../kube/client.ts';
+import type {KubeApi, MergePatch} from '../kube/client.ts';
 import {createOnce} from '../kube/create-once.ts';
 import {deleteExactly} from '../kube/delete-exactly.ts';
 import {ApiError, isConflict, isNotFound} from '../kube/errors.ts';
@@ -59,17 +59,19 @@ async function removeFinalizer<T extends SharedSnapshot | VolumeSnapshot>(
 	}
 }
 
-/**
- * Read live: after a failover the cache may still show as open what the leader before has closed and cut, and what is
- * assigned after the cut is not in it. Or as cutting what is retired or gone: its VolumeSnapshot would be nobody's.
- */
-async function isStill(
-	state: 'open' | 'closed',
-	{api, signal}: ExecuteContext,
-	{metadata}: SharedSnapshot,
-): Promise<boolean> {
+/** Read live, where a late cache would do harm. Undefined: gone, or another one of its name is there. */
+async function liveOf({api, signal}: ExecuteContext, {metadata}: SharedSnapshot): Promise<SharedSnapshot | undefined> {
 	const live = await api.find(resources.sharedSnapshots, metadata, {signal});
-	if (live?.metadata.uid !== metadata.uid || live?.metadata.deletionTimestamp) return false;
+	return live?.metadata.uid === metadata.uid ? live : undefined;
+}
+
+/**
+ * After a failover the cache may still show as open what the leader before has closed and cut, and what is assigned after
+ * the cut is not in it. Or as cutting what is retired or gone: its VolumeSnapshot would be nobody's.
+ */
+async function isStill(state: 'open' | 'closed', context: ExecuteContext, shared: SharedSnapshot): Promise<boolean> {
+	const live = await liveOf(context, shared);
+	if (live?.metadata.deletionTimestamp) return false;
 	return live?.spec.closed === (state === 'closed');
 }
 
@@ -89,23 +91,14 @@ async function hasAnything({api, signal}: ExecuteContext, {metadata}: SharedSnap
 
 const atOnce = <T>(writes: readonly (() => Promise<T>)[]) => new PQueue({concurrency: writesAtOnce}).addAll(writes);
 
-/** Of exactly this content; gone already is fine. */
-async function changeContent(
+/** Of exactly this content; gone already is fine, and so is one that is not any more as `resourceVersion` says. */
+async function patchContent(
 	{api, signal}: ExecuteContext,
-	plan: Extract<SharingPlan, {do: 'protect' | 'unprotect' | 'wakeSidecar'}>,
+	{metadata}: VolumeSnapshotContent,
+	patch: MergePatch<VolumeSnapshotContent>,
+	{resourceVersion}: {readonly resourceVersion?: string | undefined} = {},
 ): Promise<void> {
-	const {metadata} = plan.content;
-	const patch = {
-		metadata: {
-			labels: {[labels.sharedSnapshotUid]: plan.shared.metadata.uid ?? '', [labels.managedBy]: managedByValue},
-			...(plan.do === 'unprotect' && plan.orphaned && {annotations: {[annotations.snapshotBeingDeleted]: 'yes'}}),
-		},
-		...(plan.do === 'protect' && {spec: {deletionPolicy: 'Retain' as const}}),
-		...(plan.do === 'unprotect' && {spec: {deletionPolicy: 'Delete' as const}}),
-	};
-	// One that is being deleted meanwhile must not become Retain: the sidecar would let it go and leave what the storage has.
-	const version = plan.do === 'protect' ? {resourceVersion: metadata.resourceVersion} : {};
-	const options = {uid: metadata.uid, ...version, fieldManager, signal};
+	const options = {uid: metadata.uid, resourceVersion, fieldManager, signal};
 	try {
 		await api.mergePatch(resources.volumeSnapshotContents, metadata, patch, options);
 	} catch (error) {
@@ -113,19 +106,23 @@ async function changeContent(
 	}
 }
 
-/** In the snapshot-controller's place, see isUntold. */
-async function tellOfEnd({api, signal}: ExecuteContext, {metadata}: VolumeSnapshotContent): Promise<void> {
-	const patch = {metadata: {annotations: {[annotations.snapshotBeingDeleted]: 'yes'}}};
-	try {
-		await api.mergePatch(resources.volumeSnapshotContents, metadata, patch, {uid: metadata.uid, fieldManager, signal});
-	} catch (error) {
-		if (!isNotFound(error)) throw error;
-	}
-}
+const beingDeleted = {[annotations.snapshotBeingDeleted]: 'yes'};
 
-/** Read live: an alias that a late cache makes of one that is gone would be nobody's. */
-async function isThere({api, signal}: ExecuteContext, {metadata}: SharedSnapshot): Promise<boolean> {
-	return (await api.find(resources.sharedSnapshots, metadata, {signal}))?.metadata.uid === metadata.uid;
+async function changeContent(
+	context: ExecuteContext,
+	plan: Extract<SharingPlan, {do: 'protect' | 'unprotect' | 'wakeSidecar'}>,
+): Promise<void> {
+	const patch = {
+		metadata: {
+			labels: {[labels.sharedSnapshotUid]: plan.shared.metadata.uid ?? '', [labels.managedBy]: managedByValue},
+			...(plan.do === 'unprotect' && plan.orphaned && {annotations: beingDeleted}),
+		},
+		...(plan.do === 'protect' && {spec: {deletionPolicy: 'Retain' as const}}),
+		...(plan.do === 'unprotect' && {spec: {deletionPolicy: 'Delete' as const}}),
+	};
+	// One that is being deleted meanwhile must not become Retain: the sidecar would let it go and leave what the storage has.
+	const {resourceVersion} = plan.content.metadata;
+	await patchContent(context, plan.content, patch, plan.do === 'protect' ? {resourceVersion} : {});
 }
 
 /** A namespace may refuse what is made in it; that concerns the clones there, and nobody else. */
@@ -195,12 +192,14 @@ export async function execute(context: ExecuteContext, plan: SharingPlan): Promi
 			await changeContent(context, plan);
 			return {};
 		case 'createAliases':
-			return (await isThere(context, plan.shared)) ? createAliases(context, plan) : {};
+			// An alias of one that is gone would be nobody's.
+			return (await liveOf(context, plan.shared)) ? createAliases(context, plan) : {};
 		case 'removeAliases':
 			await atOnce([
 				...plan.snapshots.map((snapshot) => () => deleteExactly(api, resources.volumeSnapshots, snapshot, signal)),
 				...plan.contents.map((content) => async () => {
-					if (isUntold(content)) await tellOfEnd(context, content);
+					// In the snapshot-controller's place.
+					if (isUntold(content)) await patchContent(context, content, {metadata: {annotations: beingDeleted}});
 					await deleteExactly(api, resources.volumeSnapshotContents, content, signal);
 				}),
 			]);
