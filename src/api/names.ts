@@ -123,3 +123,10 @@ export const copyKeyName = (targetUid: string): string => `copy-key-${targetUid}
 /** Both in the source's namespace (stripe) and, under the same name, in a target's namespace (alias). */
 export const stripeName = (sharedSnapshotUid: string, stripe: number): string =>
 	`onesnap-${sharedSnapshotUid}-${stripe}`;
+
+/** Undefined for any other name, also for one with a number that no SharedSnapshot has (32 stripes are the most). */
+export function stripeNumber(sharedSnapshotUid: string, name: string): number | undefined {
+	const prefix = stripeName(sharedSnapshotUid, 0).slice(0, -1);
+	const digits = name.startsWith(prefix) ? name.slice(prefix.length) : '';
+	return /^(\d|[12]\d|3[01])$/.test(digits) ? Number(digits) : undefined;
+}

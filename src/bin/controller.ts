@@ -180,10 +180,10 @@ await using _health = await startHealthServer({
 	ready: {caches: () => (caches.hasSynced ? undefined : 'the first lists are not complete yet')},
 });
 
+const controllers = [dataVolumes, populate.controller, smartClone.controller, smartClone.orphans];
 const watching = Promise.all([caches.start(shutdown.signal), smartClone.watchWriters(shutdown.signal)]);
 const end = await elector.run(shutdown.signal, async (leadership) => {
-	const parts = [dataVolumes, populate.controller, smartClone.controller, progress];
-	await Promise.all(parts.map((part) => part.run(leadership)));
+	await Promise.all([...controllers, progress].map((part) => part.run(leadership)));
 });
 // A replica that lost its Lease begins anew as a candidate: nothing it remembers counts any more.
 if (end === 'lost') {
@@ -191,7 +191,7 @@ if (end === 'lost') {
 	process.exitCode = 1;
 }
 await watching;
-for (const controller of [dataVolumes, populate.controller, smartClone.controller]) controller.close();
+for (const controller of controllers) controller.close();
 await events.close();
 api.close();
 leaseApi.close();

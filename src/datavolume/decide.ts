@@ -160,6 +160,8 @@ function tendBound(observed: Observed, claim: PersistentVolumeClaim): DataVolume
 const busyForMs = 60_000;
 /** Back-pressure ends by itself; that it never does is believed later than that a silent storage has forgotten. */
 const busyPatience = 8;
+/** Others that hold a cut up are soon done; a storage that is full of snapshots stays so until somebody deletes some. */
+const busyCutPatience = 2;
 
 const sayNo = (what: string, {code, message}: {code: string; message: string}) => `${what} (${code}): ${message}`;
 
@@ -449,7 +451,7 @@ function tendCut(observed: Observed, {dataVolume, clone, decision}: Start): Data
 		});
 	}
 	// What has not begun waits for other cuts, or for snapshots to go of which the storage takes no more.
-	const patience = failure?.kind === 'busy' || !cut.isBegun ? busyPatience : 1;
+	const patience = !cut.isBegun ? busyPatience : failure?.kind === 'busy' ? busyCutPatience : 1;
 	const deadlineMs = (policy.cutDeadlineSeconds ?? observed.deadlines.cutMs / 1000) * 1000 * patience;
 	const forMs = observed.nowMs - Date.parse(cut.since ?? '');
 	const said = failure ? `. The storage says (${failure.code}): ${failure.message}` : '';

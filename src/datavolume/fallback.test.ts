@@ -223,8 +223,8 @@ describe('a cut', () => {
 	test('that is not ready in time is given up, later where the storage is busy', () => {
 		expect(planOf(after(59 * minute), cutting(undefined))).toMatchObject({do: 'wait', message: 'being cut'});
 		expect(planOf(after(61 * minute), cutting(undefined))).toMatchObject(given('snapshot', 'CutDeadline'));
-		expect(planOf(after(7 * hour), cutting('Aborted'))).toMatchObject({do: 'wait'});
-		expect(planOf(after(9 * hour), cutting('Aborted'))).toMatchObject(given('snapshot', 'CutDeadline'));
+		expect(planOf(after(119 * minute), cutting('ResourceExhausted'))).toMatchObject({do: 'wait'});
+		expect(planOf(after(121 * minute), cutting('ResourceExhausted'))).toMatchObject(given('snapshot', 'CutDeadline'));
 		const policy = {...defaultPolicy, cutDeadlineSeconds: 86_400};
 		expect(planOf(after(9 * hour), {...cutting(undefined), policy})).toMatchObject({do: 'wait'});
 	});

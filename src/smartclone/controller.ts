@@ -21,6 +21,7 @@ import {LastUse} from './last-use.ts';
 import {LostSnapshots} from './lost-snapshots.ts';
 import {addSharingIndexes, type Observed, observe, sharedBySource, sharedByUid} from './observe.ts';
 import {retirementsTotal} from './metrics.ts';
+import {makeOrphanController} from './orphan-controller.ts';
 import {RefusedAliases} from './refused-aliases.ts';
 import {type CloneRequests, sourceKey, WaitingRequests} from './requests.ts';
 import {statusOf} from './status.ts';
@@ -52,6 +53,7 @@ export interface SmartCloneOptions {
 
 export interface SmartClone {
 	readonly controller: Controller;
+	readonly orphans: Controller;
 	/** Runs on a replica that does not lead, too: so that a failover need not lose what it has seen. */
 	readonly watchWriters: (signal: AbortSignal) => Promise<void>;
 	/** Snapshots that the storage no longer has, said by whoever tried to restore from one. */
@@ -181,6 +183,7 @@ export function makeSmartClone(options: SmartCloneOptions): SmartClone {
 
 	return {
 		controller,
+		orphans: makeOrphanController({api, caches, clock, log, requests, waiting}),
 		watchWriters,
 		waiting,
 		lost: {

@@ -1,6 +1,6 @@
 /** Everything that the life of one source's shared snapshots depends on, read from the caches into one value. */
 import type {PersistentVolumeClaim} from '../api/kubernetes.ts';
-import {labels, stripeName} from '../api/names.ts';
+import {labels, stripeName, stripeNumber} from '../api/names.ts';
 import type {ContentKey, SharedSnapshot} from '../api/sharedsnapshot.ts';
 import type {VolumeSnapshot, VolumeSnapshotContent} from '../api/snapshot.ts';
 import type {Caches} from '../kube/caches.ts';
@@ -99,7 +99,7 @@ const byShared = {
 	},
 };
 export const snapshotByShared: Index<VolumeSnapshot> = byShared;
-const contentByShared: Index<VolumeSnapshotContent> = byShared;
+export const contentByShared: Index<VolumeSnapshotContent> = byShared;
 
 /** Claims by the snapshot that they are restored from. */
 const claimsBySnapshot: Index<PersistentVolumeClaim> = {
@@ -132,7 +132,7 @@ function contentNameOf({metadata}: VolumeSnapshot): string {
 }
 
 /** Our label is on a stripe's content since it was protected. */
-function straysOf(caches: Caches, shared: SharedSnapshot): VolumeSnapshotContent[] {
+export function straysOf(caches: Caches, shared: SharedSnapshot): VolumeSnapshotContent[] {
 	return caches
 		.store(resources.volumeSnapshotContents)
 		.byIndex(contentByShared.name, shared.metadata.uid ?? '')
@@ -150,13 +150,13 @@ function straysOf(caches: Caches, shared: SharedSnapshot): VolumeSnapshotContent
 }
 
 /** Every alias of which a snapshot or a content exists, found by label: also those that nobody asks for any more. */
-function aliasesOf(caches: Caches, shared: SharedSnapshot): Alias[] {
+export function aliasesOf(caches: Caches, shared: SharedSnapshot): Alias[] {
 	const uid = shared.metadata.uid ?? '';
-	const stripe = (name: string | undefined) => Number(name?.slice(stripeName(uid, 0).length - 1));
 	const places = new Map<string, AliasPlace>();
-	const add = (namespace: string | undefined, name: string | undefined) => {
-		if (!namespace || namespace === shared.spec.source.namespace || !Number.isInteger(stripe(name))) return;
-		places.set(`${namespace}/${name}`, {namespace, stripe: stripe(name)});
+	const add = (namespace: string | undefined, name = '') => {
+		const stripe = stripeNumber(uid, name);
+		if (!namespace || namespace === shared.spec.source.namespace || stripe === undefined) return;
+		places.set(`${namespace}/${name}`, {namespace, stripe});
 	};
 	for (const snapshot of caches.store(resources.volumeSnapshots).byIndex(snapshotByShared.name, uid)) {
 		add(snapshot.metadata.namespace, snapshot.metadata.name);

@@ -257,6 +257,14 @@ describe('sharing goes right where', () => {
 				...([{do: 'deleteByHand', what: 'class', index: 0}, ...turns(3), {do: 'removeSource'}] as const),
 			],
 		],
+		[
+			'a VolumeSnapshot is made after its SharedSnapshot, deleted by hand, is gone',
+			one,
+			[
+				...([request, ...turns(3), {do: 'deliver', index: 0}, {do: 'sharing', fault: 'held'}] as const),
+				...([{do: 'deleteByHand', what: 'shared', index: 0}, turn] as const),
+			],
+		],
 	])('%s', async (_, options, steps) => {
 		expect(await problemOf(options, steps)).toBeUndefined();
 	});

@@ -2,7 +2,7 @@
 import {beforeAll, describe, expect, test} from 'vitest';
 import type {DataVolume} from '../../src/api/datavolume.ts';
 import type {Pod} from '../../src/api/kubernetes.ts';
-import {annotations, copierPodName, importerPodName} from '../../src/api/names.ts';
+import {annotations, copierPodName, importerPodName, labels} from '../../src/api/names.ts';
 import {assignmentOf} from '../../src/datavolume/requests.ts';
 import * as resources from '../../src/kube/resources.ts';
 import {assignmentTo} from '../../src/smartclone/requests.ts';
@@ -21,6 +21,7 @@ import {
 	handleOf,
 	httpSource,
 	images,
+	immutable,
 	kubectl,
 	local,
 	makeNamespace,
@@ -134,6 +135,29 @@ describe('clones', () => {
 		await workerOf(clone, copierPodName, namespace);
 		await deleteWithoutTrace(clone);
 		await endSharing();
+	});
+
+	test('whose SharedSnapshot somebody takes away with force leave nothing of it', async () => {
+		const goldens = await makeNamespace('force-golden');
+		const team = await makeNamespace('force');
+		const annotations = immutable;
+		const kept = await createDataVolume({namespace: goldens, name: 'kept', source: pvcSource(golden), annotations});
+		await waitForSucceeded(api, [kept]);
+		const clone = await createDataVolume({namespace: team, name: 'clone', source: pvcSource(kept)});
+		await waitForSucceeded(api, [clone]);
+		const {items} = await api.list(resources.sharedSnapshots);
+		const shared = items.find(({spec}) => spec.source.namespace === goldens);
+		if (!shared) throw new Error('no shared snapshot is kept');
+		await kubectl('patch', 'shs', shared.metadata.name, '--type=merge', '-p', '{"metadata":{"finalizers":null}}');
+		await kubectl('delete', 'shs', shared.metadata.name);
+		await until('nothing of it is left', async () => {
+			const labelSelector = `${labels.sharedSnapshotUid}=${shared.metadata.uid}`;
+			const snapshots = await api.list(resources.volumeSnapshots, {labelSelector});
+			const contents = await api.list(resources.volumeSnapshotContents, {labelSelector});
+			return snapshots.items.length + contents.items.length === 0 ? true : undefined;
+		});
+		if (local) expect(await storedSnapshotsOf(await handleOf(kept))).toEqual([]);
+		expect(await digest(clone)).toBe(images.qcow2.rawSha256);
 	});
 
 	test.each<[string, (clone: DataVolume) => Promise<boolean>]>([

@@ -3,7 +3,7 @@
  * writes go wrong in the ways there are: not done, done but not answered, and each of them as the last thing it does.
  */
 import type {SharedSnapshot} from '../../../src/api/sharedsnapshot.ts';
-import {annotations} from '../../../src/api/names.ts';
+import {annotations, labels} from '../../../src/api/names.ts';
 import {decide as decideDataVolume, type DataVolumePlan} from '../../../src/datavolume/decide.ts';
 import {execute as executeDataVolume} from '../../../src/datavolume/execute.ts';
 import {addIndexes, observe as observeDataVolume} from '../../../src/datavolume/observe.ts';
@@ -23,6 +23,8 @@ import {execute, type ExecuteContext} from '../../../src/smartclone/execute.ts';
 import {LastUse} from '../../../src/smartclone/last-use.ts';
 import {LostSnapshots} from '../../../src/smartclone/lost-snapshots.ts';
 import {addSharingIndexes, type Observed, observe} from '../../../src/smartclone/observe.ts';
+import {isGone} from '../../../src/smartclone/orphan-controller.ts';
+import {observeOrphans, removeOrphans} from '../../../src/smartclone/orphans.ts';
 import {RefusedAliases} from '../../../src/smartclone/refused-aliases.ts';
 import {type CloneRequests, WaitingRequests} from '../../../src/smartclone/requests.ts';
 import {RestoreWindow} from '../../../src/smartclone/restore-window.ts';
@@ -157,6 +159,37 @@ export class Replica {
 			for (const {key} of refusedAliases) this.#refused.add(key);
 		});
 		return plan;
+	}
+
+	/** @returns whether nothing is left of SharedSnapshots that are gone, or others have to act first. */
+	async orphans(): Promise<boolean> {
+		const {caches} = this;
+		const {tell, count} = this.#context;
+		const labelled = [
+			...caches.store(resources.volumeSnapshots).list(),
+			...caches.store(resources.volumeSnapshotContents).list(),
+		].map(({metadata}: KubeObject) => metadata.labels?.[labels.sharedSnapshotUid]);
+		const known = new Set(
+			caches
+				.store(resources.sharedSnapshots)
+				.list()
+				.map(({metadata}) => metadata.uid),
+		);
+		const signal = new AbortController().signal;
+		let isIdle = true;
+		for (const uid of new Set(labelled)) {
+			const orphans = uid === undefined || known.has(uid) ? undefined : observeOrphans(caches, uid);
+			const plan = orphans && removeOrphans(orphans);
+			if (!plan || !uid) continue;
+			await this.#round(undefined, async () => {
+				if (!(await isGone(this.#api, uid, signal))) return;
+				isIdle = false;
+				count(`orphans ${plan.do}`);
+				tell(`  orphans ${plan.do} ${uid}`);
+				await execute({api: this.#api, requests: this.#requests, waiting: this.#waiting, signal}, plan);
+			});
+		}
+		return isIdle;
 	}
 
 	/** Filling has begun as soon as it is known from what. */

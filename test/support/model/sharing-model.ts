@@ -243,9 +243,10 @@ export class SharingModel {
 		for (const key of this.#ownersGone()) await this.#dataVolume(key);
 		this.#leader.caches.deliverAll();
 		const plan = await this.#sharing();
+		const isTidy = await this.#leader.orphans();
 		this.#snapshotter.lookAtAll();
 		runClusterControllers(this.server, this.storage);
-		return plan.do === 'nothing';
+		return plan.do === 'nothing' && isTidy;
 	}
 
 	/** After `settle`: every request has its disk or says why not, and no more is kept than what may serve again. */
