@@ -13,6 +13,7 @@ import {mostRestores} from '../smartclone/driver-policy.ts';
 import type {CloneRequest} from '../smartclone/requests.ts';
 import {parseFailure} from '../smartclone/provisioning-failure.ts';
 import type {PaceLimits} from '../smartclone/restore-pace.ts';
+import type {Serving} from '../smartclone/serving.ts';
 import {
 	type CloneDecision,
 	type CloneWay,
@@ -435,12 +436,40 @@ function notQuiet(clone: ObservedClone): DataVolumePlan | undefined {
 		: undefined;
 }
 
+/** ListSnapshots of some storages shows a new snapshot late. */
+const unlistedMs = 30_000;
+
+/** Cut, but not found by the sidecar for the VolumeSnapshot in the clone's namespace: lost, or nobody says why. */
+function tendAlias(
+	observed: Observed,
+	{dataVolume, clone}: Start,
+	{alias, message}: Extract<Serving, {state: 'pending'}>,
+): DataVolumePlan | undefined {
+	if (!alias) return undefined;
+	const {shared, gaveUp, policy} = clone;
+	const failure = alias.error === undefined ? undefined : parseFailure(alias.error);
+	const deadlineMs = (policy.cutDeadlineSeconds ?? observed.deadlines.cutMs / 1000) * 1000;
+	const forMs = observed.nowMs - Date.parse(alias.since ?? '');
+	const way = 'snapshot';
+	if (shared && failure?.kind === 'notFound' && forMs > Math.min(unlistedMs, deadlineMs)) {
+		const lost = {shared, message: failure.message};
+		return gaveUp.lostClaim === undefined || gaveUp.lostClaim === alias.uid
+			? {do: 'recordTries', dataVolume, gaveUp: {...gaveUp, lostClaim: alias.uid}, lost}
+			: giveUp(dataVolume, clone, {way, code: failure.code, message: failure.message}, lost);
+	}
+	const said = failure ? `. The storage says (${failure.code}): ${failure.message}` : '';
+	if (forMs <= deadlineMs) return wait('SnapshotNotReady', `${message}${said}`);
+	const why = `The snapshot was not available in the namespace within ${deadlineMs / 1000} s${said}`;
+	return giveUp(dataVolume, clone, {way, code: 'CutDeadline', message: why});
+}
+
 /** The storage makes the snapshot: what it said, and for how long, may be enough to go another way. */
-function tendCut(observed: Observed, {dataVolume, clone, decision}: Start): DataVolumePlan {
+function tendCut(observed: Observed, given: Start): DataVolumePlan {
+	const {dataVolume, clone, decision} = given;
 	const {serving, policy} = clone;
 	if (serving?.state !== 'pending') return nothing;
 	const {cut, message} = serving;
-	if (!cut) return wait('SnapshotNotReady', message);
+	if (!cut) return tendAlias(observed, given, serving) ?? wait('SnapshotNotReady', message);
 	const failure = cut.error === undefined ? undefined : parseFailure(cut.error);
 	const way = requestWay(decision.route) === 'copy' && decision.route !== 'restoreOrCopy' ? 'copy' : 'snapshot';
 	if (failure?.kind === 'permanent' || failure?.kind === 'notFound') {

@@ -235,8 +235,39 @@ describe('a cut', () => {
 		expect(planOf(after(9 * hour), {serving})).toMatchObject(given('snapshot', 'CutDeadline'));
 	});
 
-	test('that is made available in another namespace has no deadline: a quota there is for people to raise', () => {
+	test('that cannot be made available in another namespace has no deadline: a quota there is for people to raise', () => {
 		expect(planOf(after(99 * hour), {serving: pending})).toMatchObject({do: 'wait', reason: 'SnapshotNotReady'});
+	});
+});
+
+describe('a snapshot that the sidecar does not find for another namespace', () => {
+	const unlisted = 'Failed to check and update snapshot content: can not find snapshot for snapshotID cut-1';
+	const since = '2026-01-01T00:00:00Z';
+	const after = (ms: number) => ({nowMs: Date.parse(since) + ms});
+	const seen = (error: string | undefined) => ({serving: {...pending, alias: {uid: 'alias-uid', since, error}}});
+	const lost = {shared, message: unlisted};
+	const once: GaveUp = {ways: [], lostClaim: 'alias-uid'};
+
+	test('is lost, once the storage had time to list it: reported and remembered, and again after a crash', () => {
+		expect(planOf(after(29_000), seen(unlisted))).toMatchObject({do: 'wait', reason: 'SnapshotNotReady'});
+		const tries = {do: 'recordTries', dataVolume: cloning, gaveUp: once, lost};
+		expect(planOf(after(31_000), seen(unlisted))).toEqual(tries);
+		expect(planOf(after(31_000), {...seen(unlisted), gaveUp: once})).toEqual(tries);
+	});
+
+	test('gives its way up the second time', () => {
+		const before = {ways: [], lostClaim: 'alias-of-before'};
+		expect(planOf(after(31_000), {...seen(unlisted), gaveUp: before})).toMatchObject({
+			...given('snapshot', 'NotFound'),
+			lost,
+		});
+	});
+
+	test('or that it says nothing of is waited for until the deadline', () => {
+		for (const error of [undefined, 'rpc error: code = Internal desc = on fire']) {
+			expect(planOf(after(59 * minute), seen(error))).toMatchObject({do: 'wait', reason: 'SnapshotNotReady'});
+			expect(planOf(after(61 * minute), seen(error))).toMatchObject(given('snapshot', 'CutDeadline'));
+		}
 	});
 });
 

@@ -9,7 +9,10 @@ import {cloneWays, type GivenUpWay} from '../smartclone/strategy.ts';
 
 export interface GaveUp {
 	readonly ways: readonly GivenUpWay[];
-	/** UID of the claim whose snapshot the storage had lost. Once may happen; the second time the way is given up. */
+	/**
+	 * UID of the claim, or of the VolumeSnapshot in the clone's namespace, whose snapshot the storage had lost. Once may happen;
+	 * the second time the way is given up.
+	 */
 	readonly lostClaim?: string;
 }
 

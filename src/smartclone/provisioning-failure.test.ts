@@ -58,6 +58,7 @@ describe('parseFailure', () => {
 			'permanent',
 			'FailedPrecondition',
 		],
+		['content: can not find snapshot for snapshotID 4711', 'notFound', 'NotFound'],
 		['failed to provision: context deadline exceeded', 'busy', 'DeadlineExceeded'],
 		['persistentvolumes "pvc-1" is forbidden: exceeded quota: q', 'refused', 'Forbidden'],
 		['secrets "s" is forbidden: User "p" cannot get resource "secrets"', 'refused', 'Forbidden'],

@@ -53,6 +53,7 @@ const wordings: readonly (readonly [words: RegExp, kind: FailureKind, code: stri
 	[/volume content source missing/, 'permanent', 'Unimplemented'],
 	[/modifies the mode of the source volume/, 'permanent', 'FailedPrecondition'],
 	[/claim Selector is not supported/, 'permanent', 'InvalidArgument'],
+	[/can not find snapshot for snapshotID/, 'notFound', 'NotFound'],
 	[/context deadline exceeded/, 'busy', 'DeadlineExceeded'],
 ];
 

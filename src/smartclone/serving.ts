@@ -24,6 +24,12 @@ export type Serving =
 				readonly isBegun: boolean;
 				readonly error: string | undefined;
 			};
+			/** Where it is cut and made available in the clone's namespace, but the sidecar has not found it in the storage. */
+			readonly alias?: {
+				readonly uid: string;
+				readonly since: string | undefined;
+				readonly error: string | undefined;
+			};
 	  }
 	| {
 			readonly state: 'ready';
@@ -89,9 +95,12 @@ export function servingOf(
 		alias.snapshot?.status?.readyToUse === true &&
 		!alias.snapshot.metadata.deletionTimestamp;
 	if (alias.content && usable) return ready;
+	const {uid, creationTimestamp: since} = alias.snapshot?.metadata ?? {};
+	const error = alias.madeContent?.status?.error?.message ?? alias.snapshot?.status?.error?.message;
 	return {
 		state: 'pending',
 		sharedSnapshot,
 		message: `Waiting until the snapshot of ${namespace}/${name} is available in namespace ${request.restoresIn}`,
+		...(uid !== undefined && {alias: {uid, since, error}}),
 	};
 }
