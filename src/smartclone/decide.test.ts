@@ -135,6 +135,33 @@ describe('decide: a cut, step by step', () => {
 		expect(planOf({waiting: [asking({name: 'b'})], shared: [openOne([open('a')])]})).toMatchObject({do: 'assign'});
 	});
 
+	test('of an immutable source a few are assigned, then it is closed: the others need not be before the cut', () => {
+		const waiting = Array.from({length: 200}, (_, index) => asking({name: `disk-${index}`}, index + 1));
+		const first = planOf({claim: immutable, waiting, shared: [openOne()]});
+		expect(first).toMatchObject({do: 'assign', rule: 'GroupCommit'});
+		expect(first.do === 'assign' && first.requests).toEqual(waiting.slice(0, 8));
+		const shared = [openOne([open()])];
+		expect(planOf({claim: immutable, waiting, shared})).toMatchObject({do: 'close', declaredImmutable: true});
+		expect(planOf({waiting, shared})).toMatchObject({do: 'assign', requests: waiting});
+	});
+
+	test('of an immutable source that may not be cut yet, all are assigned meanwhile', () => {
+		const waiting = Array.from({length: 20}, (_, index) => asking({name: `disk-${index}`}, index + 1));
+		const given = {claim: immutable, waiting, shared: [openOne([open()])], cutPauseMs: 1000};
+		expect(planOf(given)).toMatchObject({do: 'assign', requests: waiting, rule: 'GroupCommit'});
+	});
+
+	test('who is assigned to an immutable one while it is cut holds up nobody who could begin', () => {
+		const waiting = Array.from({length: 200}, (_, index) => asking({name: `disk-${index}`}, index + 1));
+		const begun = observed(declared, {
+			requests: [open()],
+			stripes: [{snapshot: snapshot({untouched: true}), content: undefined}],
+		});
+		const plan = planOf({claim: immutable, waiting, shared: [begun]});
+		expect(plan).toMatchObject({do: 'assign', rule: 'DeclaredImmutable'});
+		expect(plan.do === 'assign' && plan.requests).toEqual(waiting.slice(0, 32));
+	});
+
 	test('it is closed: the first stripe that is missing is cut', () => {
 		const object = sharedSnapshot({stripes: 3});
 		const stripes = [readyStripe(object), uncut, uncut];

@@ -90,15 +90,25 @@ function retirement(observed: Observed, shared: ObservedShared): RetireReason | 
 	return reuse === 'WatchedQuiet' && shared.idleMs >= observed.idleLimitMs ? 'Idle' : undefined;
 }
 
+/** Of an immutable source: assigned in the time that one takes, and the cut waits for no more of them. */
+const enoughToCut = 8;
+/** Assigned before the cut is looked at again: it may be ready, and the first of them begin. */
+const betweenLooks = 32;
+
 /** Assigns waiting requests to what may serve them now, by the first rule that allows it. */
 function assign(observed: Observed): SharingPlan {
 	const {content, claim, waiting, barrier} = observed;
 	if (!content) return nothing;
 	const ofContent = observed.shared.filter(({object}) => sameContent(content, object.spec.content));
 	const immutable = ofContent.findLast((shared) => isServing(shared) && declaredImmutable(shared.object, claim));
-	if (immutable) return {do: 'assign', requests: waiting, shared: immutable.object, rule: 'DeclaredImmutable'};
+	if (immutable) {
+		const requests = waiting.slice(0, betweenLooks);
+		return {do: 'assign', requests, shared: immutable.object, rule: 'DeclaredImmutable'};
+	}
 	const open = ofContent.find(({object, life}) => life === 'Open' && groupCommit(object));
-	if (open) return {do: 'assign', requests: waiting, shared: open.object, rule: 'GroupCommit'};
+	// What is declared immutable serves the others while it is being cut.
+	const first = isDeclaredImmutable(claim) && cutWaitsFor(observed) === undefined ? enoughToCut : waiting.length;
+	if (open) return {do: 'assign', requests: waiting.slice(0, first), shared: open.object, rule: 'GroupCommit'};
 	const serving = ofContent.findLast(isServing);
 	if (!serving) return nothing;
 	const quiet = {undisturbed: serving.undisturbed, passed: barrier.passed};
@@ -201,6 +211,8 @@ export function decide(observed: Observed): SharingPlan {
 			if (plan.do !== 'nothing') return plan;
 		}
 	}
+	const closing = closeNext(observed);
+	if (closing.do === 'close' && closing.declaredImmutable) return closing;
 	const served = serveWaiting(observed);
-	return served.do === 'nothing' ? closeNext(observed) : served;
+	return served.do === 'nothing' ? closing : served;
 }

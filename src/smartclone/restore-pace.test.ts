@@ -20,14 +20,21 @@ describe('the pace of restores', () => {
 
 	const good = (pace: Pace) => succeed(pace, pace.generation);
 
-	test('grows by one after a row of successes, the longer the more there are, up to the most', () => {
-		const begun = beginPace({start: 2, most: 6});
-		expect(times(7, good, begun).size).toBe(2);
-		expect(times(8, good, begun).size).toBe(3);
-		expect(times(24, good, begun).size).toBe(5);
-		expect(times(33, good, begun).size).toBe(5);
-		expect(times(34, good, begun).size).toBe(6);
-		expect(times(500, good, begun).size).toBe(6);
+	test('is doubled by each row of successes as long as the storage takes everything, up to the most', () => {
+		const begun = beginPace({start: 8, most: 50});
+		const sizes = [7, 8, 23, 24, 55, 56, 500].map((count) => times(count, good, begun).size);
+		expect(sizes).toEqual([8, 16, 16, 32, 32, 50, 50]);
+	});
+
+	test('of a storage that takes one at a time tries a second one after as many as ever', () => {
+		const begun = beginPace({start: 1, most: 4});
+		expect([7, 8, 15, 16].map((count) => times(count, good, begun).size)).toEqual([1, 2, 2, 4]);
+	});
+
+	test('grows by one after a row of successes once the storage was too busy, the longer the more there are', () => {
+		const begun = pushBack(beginPace({start: 4, most: 6}), 0);
+		const sizes = [7, 8, 16, 24, 33, 34, 500].map((count) => times(count, good, begun).size);
+		expect(sizes).toEqual([2, 3, 4, 5, 5, 6, 6]);
 	});
 
 	test('begins its count anew when it was too fast, with what is begun from then on', () => {

@@ -1,6 +1,7 @@
 /**
- * How many restores of one snapshot the storage takes at once, found out by trying: halved when it says that it is too
- * many, one more after a row of successes. Pure.
+ * How many restores of one snapshot the storage takes at once, found out by trying, as TCP does: doubled by each row of
+ * successes until the storage says for the first time that it is too many, then halved each time it says so, and one more
+ * by each row. Pure.
  */
 export interface Pace {
 	readonly size: number;
@@ -27,14 +28,20 @@ export function pushBack(pace: Pace, generation: number): Pace {
 	return {...pace, size, successes: 0, generation: pace.generation + 1};
 }
 
-/** Each try of one more may cost a restore that the storage refuses, and that comes again seconds later. */
-function successesToGrow({size}: Pace): number {
-	return Math.max(8, 2 * size);
+/** Each refused restore comes again seconds later: fewer than these in a row are no reason to try more. */
+const fewestSuccesses = 8;
+
+/** A storage that was never too busy may take far more than it is given: where restores are slow, every slot is a clone's. */
+function grow({size, generation}: Pace): {readonly after: number; readonly size: number} {
+	return generation === 0
+		? {after: Math.max(fewestSuccesses, size), size: 2 * size}
+		: {after: Math.max(fewestSuccesses, 2 * size), size: size + 1};
 }
 
 export function succeed(pace: Pace, generation: number): Pace {
 	if (generation < pace.generation) return pace;
 	const successes = pace.successes + 1;
-	if (successes < successesToGrow(pace)) return {...pace, successes};
-	return {...pace, size: Math.min(pace.most, pace.size + 1), successes: 0};
+	const grown = grow(pace);
+	if (successes < grown.after) return {...pace, successes};
+	return {...pace, size: Math.min(pace.most, grown.size), successes: 0};
 }

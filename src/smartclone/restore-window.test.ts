@@ -133,8 +133,20 @@ describe('RestoreWindow adapts', () => {
 		const woken: string[] = [];
 		for (const waiter of ['c', 'd', 'e']) window.take(stripe, waiter, slots(2, 4), () => woken.push(waiter) > 0);
 		end('a');
-		expect(window.sizeOf(stripe)).toBe(3);
-		expect(woken).toEqual(['c', 'd']);
+		expect(window.sizeOf(stripe)).toBe(4);
+		expect(woken).toEqual(['c', 'd', 'e']);
+	});
+
+	test('by each restore once, however often its claim is changed afterwards', () => {
+		restore('a');
+		for (let change = 0; change < 20; change++) end('a');
+		expect(window.sizeOf(stripe)).toBe(2);
+	});
+
+	test('not upwards by restores of before a restart: how many there were is not known', () => {
+		restore('a');
+		for (let before = 0; before < 20; before++) end(`x${before}`);
+		expect(window.sizeOf(stripe)).toBe(2);
 	});
 
 	test('anew for a stripe that is cut again', () => {

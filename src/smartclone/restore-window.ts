@@ -62,15 +62,18 @@ export class RestoreWindow {
 		}
 	}
 
-	/** The request's claim is complete: with enough of them, one more at a time is tried. */
+	/**
+	 * The request's claim is complete: with enough of them, more at a time are tried. Idempotent, because a claim that is
+	 * complete may be changed again; what was begun before this process proves nothing about how many it takes.
+	 */
 	succeeded(stripe: string, request: string): void {
-		const generation = this.#begun.get(request) ?? 0;
+		const generation = this.#begun.get(request);
 		this.#begun.delete(request);
 		const pace = this.#paces.get(stripe);
-		if (!pace) return;
+		if (!pace || generation === undefined) return;
 		const next = succeed(pace, generation);
 		this.#paces.set(stripe, next);
-		if (next.size > pace.size) this.freed(stripe);
+		for (let size = pace.size; size < next.size; size++) this.freed(stripe);
 	}
 
 	/** The storage said that the request's restore is one too many. What was begun before this process counts as begun first. */

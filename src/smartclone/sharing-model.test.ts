@@ -77,11 +77,13 @@ describe('no clone is stale, all are served, nothing is left: any order of event
 
 describe('in the model cluster', () => {
 	test.each([
-		[1, 1],
-		[40, 1],
-		[40, 4],
-	])('%i clones at once of a disk that may change cost one cut of %i stripes', async (count, stripes) => {
-		const model = await many(count, {stripes, immutable: false});
+		[1, 1, false],
+		[40, 1, false],
+		[40, 4, false],
+		[40, 1, true],
+		[40, 4, true],
+	])('%i clones at once cost one cut of %i stripes; declared immutable: %s', async (count, stripes, immutable) => {
+		const model = await many(count, {stripes, immutable});
 		expect(model.storage.cutCount).toBe(stripes);
 	});
 

@@ -5,7 +5,7 @@
  *
  *     make bench-clone                                     200 clones in 20 namespaces
  *     CLONES=50 NAMESPACES=5 ROUNDS=3 make bench-clone     medians of three rounds
- *     WAYS=bareAtOnce,onesnap make bench-clone             only some; see `compared` and `hardened`
+ *     WAYS=bareAtOnce,onesnap make bench-clone             only some; see `compared`, `hardened` and `others`
  *
  * Prints a table, writes .onesnap/bench/clone.json. Fails where a clone fails or something is left; the figures are for
  * people to judge: seconds of one machine mean little, ratios of one run mean something.
@@ -259,14 +259,16 @@ const byOwnSnapshots = (what: string, faults?: FaultSet): Way => ({
 	make: (places) => cloneByOwnSnapshots(world, golden, places, inFlight),
 	...(faults && {faults}),
 });
-const bare = (what: string, atOnce: number): Way => ({
+const bare = (what: string, atOnce: number, faults?: FaultSet): Way => ({
 	what,
 	namespaces: [golden.namespace],
 	isOurs: false,
 	make: (places) => restoreBare(world, golden, places, {snapshotName: 'bare', inFlight: atOnce}),
+	...(faults && {faults}),
 });
 
 const slowCut: FaultSet = {cutMs: 2000};
+const slowRestore: FaultSet = {delay: [{method: 'CreateVolume', source: 'snapshot', times: 'always', ms: 3000}]};
 const compared = {
 	bareWindow: bare(`bare restores, ${inFlight} in flight`, inFlight),
 	bareAtOnce: bare('bare restores, all at once', clones),
@@ -280,30 +282,38 @@ const hardened = {
 	onesnapLock: byOnesnap('onesnap, a restore locks its snapshot', {restoreLockMs: 100}),
 	onesnapMostThree: byOnesnap('onesnap, at most 3 snapshots of a volume', {maxSnapshots: 3}),
 };
-type Name = keyof typeof compared | keyof typeof hardened;
-const ways: Readonly<Record<string, Way>> = {...compared, ...hardened};
-const chosen = (process.env['WAYS'] ?? Object.keys(ways).join()).split(',');
+/** Only where they are asked for. */
+const others = {
+	bareSlowRestore: bare('bare restores, each takes 3 s', clones, slowRestore),
+	onesnapSlowRestore: byOnesnap('onesnap, a restore takes 3 s', slowRestore),
+};
+type Name = keyof typeof compared | keyof typeof hardened | keyof typeof others;
+const ways: Readonly<Record<string, Way>> = {...compared, ...hardened, ...others};
+const chosen = (process.env['WAYS'] ?? Object.keys({...compared, ...hardened}).join()).split(',');
 const unknown = chosen.filter((name) => !ways[name]);
 if (unknown.length > 0) throw new Error(`WAYS: there is no ${unknown.join()}; there are ${Object.keys(ways).join()}`);
 
 const median = (values: readonly number[]) =>
 	values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
 
-async function measureAll(): Promise<ReadonlyMap<Name, readonly Figures[]>> {
-	const figures = new Map<Name, Figures[]>();
+const measured = new Map<Name, Figures[]>();
+
+/** Written after each way, so that one that never ends does not take the others with it. */
+async function measureAll(): Promise<void> {
 	const one = async (name: Name, way: Way, handle: string) => {
 		if (!chosen.includes(name)) return;
-		const measured = await withProgress(`${clones} x ${way.what}`, () => measure(way, handle));
-		report(`${clones} x ${way.what}: ${measured.seconds.toFixed(1)} s`);
-		figures.set(name, [...(figures.get(name) ?? []), measured]);
+		const figures = await withProgress(`${clones} x ${way.what}`, () => measure(way, handle));
+		report(`${clones} x ${way.what}: ${figures.seconds.toFixed(1)} s`);
+		measured.set(name, [...(measured.get(name) ?? []), figures]);
+		await write(summarize([]));
 	};
 	const handle = await goldenHandle();
 	for (let round = 0; round < rounds; round++) {
 		const order = Object.entries(compared) as [keyof typeof compared, Way][];
 		for (const [name, way] of round % 2 === 0 ? order : order.toReversed()) await one(name, way, handle);
 	}
-	for (const [name, way] of Object.entries(hardened) as [keyof typeof hardened, Way][]) await one(name, way, handle);
-	return figures;
+	const once = {...hardened, ...others};
+	for (const [name, way] of Object.entries(once) as [keyof typeof once, Way][]) await one(name, way, handle);
 }
 
 /** What is left when the golden disk is gone as well. */
@@ -316,6 +326,71 @@ async function removeGolden(): Promise<readonly string[]> {
 	return leaks;
 }
 
+const of = (name: Name) => measured.get(name) ?? [];
+const seconds = (name: Name) => median(of(name).map((figures) => figures.seconds));
+const perClone = (name: Name, pick: (writes: Writes) => number) =>
+	median(of(name).map(({writes}) => pick(writes))) / clones;
+/** NaN of none. */
+const most = (values: readonly number[]) => (values.length === 0 ? Number.NaN : Math.max(...values));
+
+/** Of what is measured so far. What is not measured has no figure: null in JSON. */
+function summarize(leaksAtEnd: readonly string[]) {
+	const ours = Object.keys(ways).flatMap((name) => (ways[name]?.isOurs ? of(name as Name) : []));
+	const leaks = [...ours.flatMap((figures) => figures.leaks), ...leaksAtEnd];
+	const floors = [seconds('bareWindow'), seconds('bareAtOnce')].filter((value) => !Number.isNaN(value));
+	const floor = floors.length === 0 ? Number.NaN : Math.min(...floors);
+	const [first] = of('onesnap');
+	const runs = Object.fromEntries(
+		[...measured].map(([name, list]) => [
+			name,
+			list.map(({writes, leaks: left, ...figures}) => ({
+				...figures,
+				leaks: left.length,
+				ourWritesPerClone: writes.ours / clones,
+				otherWritesPerClone: writes.others / clones,
+			})),
+		]),
+	);
+	return {
+		leaks,
+		figures: {
+			clones,
+			namespaces: namespaceCount,
+			rounds,
+			snapshots: most(of('onesnap').map(({cuts}) => cuts.made)),
+			createSnapshotCalls: most(of('onesnap').map(({cuts}) => cuts.calls)),
+			ourWritesPerClone: perClone('onesnap', (writes) => writes.ours),
+			otherWritesPerClone: perClone('onesnap', (writes) => writes.others),
+			leaks: leaks.length,
+			failures: ours.reduce((sum, {failures}) => sum + failures, 0),
+			/** Ours / the faster of the two floors: 1 is as fast, more is slower. */
+			ratioToRawRestores: seconds('onesnap') / floor,
+			/** A snapshot per clone / ours: 1 is as fast, more is in our favour. */
+			ratioToOnePerClone: {
+				cut0s: seconds('perClone') / seconds('onesnap'),
+				cut2s: seconds('perCloneSlowCut') / seconds('onesnapSlowCut'),
+			},
+			inFlight,
+			ourWritesByKind: first?.writes.oursByKind ?? {},
+			otherWritesByClient: first?.writes.othersByClient ?? {},
+			runs,
+			machine: {
+				cpus: availableParallelism(),
+				model: cpus()[0]?.model,
+				memoryBytes: totalmem(),
+				load: {before: loadBefore, after: loadavg()[0]},
+			},
+			date: new Date().toISOString(),
+		},
+	};
+}
+
+const file = path.resolve(import.meta.dirname, '../../.onesnap/bench/clone.json');
+async function write({figures}: ReturnType<typeof summarize>): Promise<void> {
+	await mkdir(path.dirname(file), {recursive: true});
+	await writeFile(file, `${JSON.stringify(figures, undefined, '\t')}\n`);
+}
+
 await withProgress('removing what an earlier bench left', async () => {
 	await clearFaults(cluster);
 	await removeNamespaces();
@@ -325,61 +400,10 @@ await withProgress('making the golden disk', async () => {
 	await makeNamespaces();
 	await importGolden();
 });
-const measured = await measureAll();
-const leaksAtEnd = await withProgress('removing the golden disk', removeGolden);
-
-const of = (name: Name) => measured.get(name) ?? [];
-const seconds = (name: Name) => median(of(name).map((figures) => figures.seconds));
-const ours = (['onesnap', 'onesnapSlowCut', 'onesnapLock', 'onesnapMostThree'] as const).flatMap(of);
-const perClone = (name: Name, pick: (writes: Writes) => number) =>
-	median(of(name).map(({writes}) => pick(writes))) / clones;
-const leaks = [...ours.flatMap((figures) => figures.leaks), ...leaksAtEnd];
-const failures = ours.reduce((sum, figures) => sum + figures.failures, 0);
-const floor = Math.min(...[seconds('bareWindow'), seconds('bareAtOnce')].filter((value) => !Number.isNaN(value)));
-const [first] = of('onesnap');
-const everyRun = Object.fromEntries(
-	[...measured].map(([name, list]) => [
-		name,
-		list.map(({writes, leaks: left, ...figures}) => ({
-			...figures,
-			leaks: left.length,
-			ourWritesPerClone: writes.ours / clones,
-			otherWritesPerClone: writes.others / clones,
-		})),
-	]),
-);
-const summary = {
-	clones,
-	namespaces: namespaceCount,
-	rounds,
-	snapshots: Math.max(...of('onesnap').map(({cuts}) => cuts.made)),
-	createSnapshotCalls: Math.max(...of('onesnap').map(({cuts}) => cuts.calls)),
-	ourWritesPerClone: perClone('onesnap', (writes) => writes.ours),
-	otherWritesPerClone: perClone('onesnap', (writes) => writes.others),
-	leaks: leaks.length,
-	failures,
-	/** Ours / the faster of the two floors: 1 is as fast, more is slower. */
-	ratioToRawRestores: seconds('onesnap') / floor,
-	/** A snapshot per clone / ours: 1 is as fast, more is in our favour. */
-	ratioToOnePerClone: {
-		cut0s: seconds('perClone') / seconds('onesnap'),
-		cut2s: seconds('perCloneSlowCut') / seconds('onesnapSlowCut'),
-	},
-	inFlight,
-	ourWritesByKind: first?.writes.oursByKind ?? {},
-	otherWritesByClient: first?.writes.othersByClient ?? {},
-	runs: everyRun,
-	machine: {
-		cpus: availableParallelism(),
-		model: cpus()[0]?.model,
-		memoryBytes: totalmem(),
-		load: {before: loadBefore, after: loadavg()[0]},
-	},
-	date: new Date().toISOString(),
-};
-const file = path.resolve(import.meta.dirname, '../../.onesnap/bench/clone.json');
-await mkdir(path.dirname(file), {recursive: true});
-await writeFile(file, `${JSON.stringify(summary, undefined, '\t')}\n`);
+await measureAll();
+const summary = summarize(await withProgress('removing the golden disk', removeGolden));
+await write(summary);
+const {leaks, figures: found} = summary;
 
 /** A way that was not chosen has no figure. */
 const shown = (value: number, digits: number) => (Number.isFinite(value) ? value.toFixed(digits) : '-');
@@ -407,12 +431,12 @@ console.log(
 	]),
 );
 console.log();
-const {ratioToRawRestores, ratioToOnePerClone} = summary;
+const {ratioToRawRestores, ratioToOnePerClone, failures} = found;
 console.log(
 	table([
 		['', 'FOUND', 'WANTED'],
-		['CreateSnapshot calls for all clones', shown(summary.createSnapshotCalls, 0), '1'],
-		['our API writes per clone, events included', shown(summary.ourWritesPerClone, 1), '< 8'],
+		['CreateSnapshot calls for all clones', shown(found.createSnapshotCalls, 0), '1'],
+		['our API writes per clone, events included', shown(found.ourWritesPerClone, 1), '< 8'],
 		['onesnap / the faster bare restores', shown(ratioToRawRestores, 2), '<= 1.3'],
 		['a snapshot per clone / onesnap', shown(ratioToOnePerClone.cut0s, 2), '>= 1'],
 		['the same where a cut takes 2 s', shown(ratioToOnePerClone.cut2s, 2), '>= 3'],
