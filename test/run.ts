@@ -6,7 +6,7 @@ import {spawn} from 'node:child_process';
 import {mkdir, readFile, rm} from 'node:fs/promises';
 import path from 'node:path';
 
-const projects = ['unit', 'integration', 'e2e'] as const;
+const projects = ['unit', 'integration', 'driver', 'e2e'] as const;
 const reports = path.resolve(import.meta.dirname, '../.onesnap/test');
 
 interface Report {
