@@ -26,12 +26,16 @@ test-mutations: node_modules/.installed ## break one guard of the sharing protoc
 	$(NODE) test/model/mutations.ts
 
 .PHONY: test
-test: node_modules/.installed ## all tests: unit, integration (real API server), e2e (local cluster), csi-sanity
+test: node_modules/.installed ## all tests: unit, integration (real API server), driver (with csi-sanity), e2e (local cluster)
 	$(NODE) test/run.ts
 
 .PHONY: integration
 integration: node_modules/.installed ## tests against a real kube-apiserver and etcd
 	$(NODE) test/run.ts integration
+
+.PHONY: driver
+driver: node_modules/.installed ## tests of the local cluster's CSI driver, without a cluster
+	$(NODE) test/run.ts driver
 
 .PHONY: e2e
 e2e: node_modules/.installed ## tests on the local cluster; one by name: make e2e NAME='clones share'

@@ -27,6 +27,18 @@ export default defineConfig({
 			},
 			{
 				test: {
+					name: 'driver',
+					include: ['test/driver/**/*.test.ts'],
+					globalSetup: ['test/driver/setup.ts'],
+					setupFiles: ['test/driver/only-local.ts'],
+					testTimeout: 120_000,
+					// A test of one file must be able to be by itself.
+					fileParallelism: false,
+					maxConcurrency: 4,
+				},
+			},
+			{
+				test: {
 					name: 'e2e',
 					include: ['test/e2e/**/*.test.ts'],
 					globalSetup: ['test/e2e/setup.ts'],

@@ -1,12 +1,14 @@
 /**
- * Runs the test projects one after the other (they share two cores and one cluster, side by side they would only wait
- * for each other) and ends with one line over all of them: `N passed, N failed`.
+ * Runs the test projects in steps and ends with one line over all of them: `N passed, N failed`. Side by side are those
+ * that wait more than they compute; the others would only wait for each other.
  */
 import {spawn} from 'node:child_process';
 import {mkdir, readFile, rm} from 'node:fs/promises';
 import path from 'node:path';
+import {createInterface} from 'node:readline';
+import type {Readable} from 'node:stream';
 
-const projects = ['unit', 'integration', 'e2e'] as const;
+const steps = [['unit'], ['integration', 'driver'], ['e2e']] as const;
 const reports = path.resolve(import.meta.dirname, '../.onesnap/test');
 
 interface Report {
@@ -23,13 +25,22 @@ interface Report {
 	}[];
 }
 
-function vitest(project: string, report: string): Promise<number> {
+function vitest(project: string, report: string, alone: boolean): Promise<number> {
 	const args = ['run', '--project', project, '--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
-	const child = spawn('vitest', args, {stdio: 'inherit'});
+	const child = spawn('vitest', args, {
+		stdio: alone ? 'inherit' : ['ignore', 'pipe', 'pipe'],
+		env: {...process.env, ...(process.stdout.isTTY && {FORCE_COLOR: '1'})},
+	});
+	for (const stream of [child.stdout, child.stderr]) if (stream) printLines(stream, project);
 	return new Promise((resolve, reject) => {
 		child.once('error', reject);
-		child.once('exit', (code) => resolve(code ?? 1));
+		child.once('close', (code) => resolve(code ?? 1));
 	});
+}
+
+/** Whose each line is: two projects write in turn. */
+function printLines(stream: Readable, project: string): void {
+	createInterface({input: stream}).on('line', (line) => console.log(`${project.padEnd(11)} | ${line}`));
 }
 
 /** Once more at the end, where whoever reads only the last lines finds them. */
@@ -43,12 +54,12 @@ function failuresOf({testResults = []}: Report): string[] {
 	});
 }
 
-async function runProject(project: string): Promise<Report> {
+async function runProject(project: string, alone: boolean): Promise<Report> {
 	const report = path.join(reports, `${project}.json`);
 	await rm(report, {force: true});
 	const startedAt = Date.now();
 	console.log(`\n== ${project} tests`);
-	const code = await vitest(project, report);
+	const code = await vitest(project, report, alone);
 	const ended: Report = await readFile(report, 'utf8').then(
 		(text): Report => JSON.parse(text),
 		() => ({numPassedTests: 0, numFailedTests: 0}),
@@ -64,8 +75,10 @@ async function runProject(project: string): Promise<Report> {
 await mkdir(reports, {recursive: true});
 const wanted = process.argv.slice(2);
 const all: Report[] = [];
-for (const project of projects)
-	if (wanted.length === 0 || wanted.includes(project)) all.push(await runProject(project));
+for (const step of steps) {
+	const projects = step.filter((project) => wanted.length === 0 || wanted.includes(project));
+	all.push(...(await Promise.all(projects.map((project) => runProject(project, projects.length === 1)))));
+}
 const sum = (count: (report: Report) => number) => all.reduce((total, report) => total + count(report), 0);
 const failed = sum(({numFailedTests}) => numFailedTests);
 for (const failure of all.flatMap(failuresOf)) console.log(`\nfailed: ${failure.slice(0, 600)}`);

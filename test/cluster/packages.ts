@@ -1,6 +1,9 @@
 import {rm, writeFile} from 'node:fs/promises';
+import path from 'node:path';
+import {cacheDir} from './cache-folder.ts';
 import {run, tryRun} from './command.ts';
 import {fileExists} from './file-exists.ts';
+import {withFileLock} from './file-lock.ts';
 import {withProgress} from './progress.ts';
 
 /** A file that each needed Debian package brings, so that the usual answer costs no dpkg call and other distributions work too. */
@@ -23,20 +26,21 @@ const evidence: Readonly<Record<string, readonly string[]>> = {
 	'ca-certificates': ['/etc/ssl/certs/ca-certificates.crt', '/etc/pki/tls/certs/ca-bundle.crt'],
 };
 
+const storage = ['xfsprogs', 'e2fsprogs', 'util-linux', 'mount'] as const;
+
 /** What a part of the project needs from the system. */
 export const packagesFor = {
 	controlPlane: ['openssl'],
+	/** The CSI driver by itself. */
+	storage,
 	node: [
+		...storage,
 		'containerd',
 		'runc',
 		'containernetworking-plugins',
-		'xfsprogs',
-		'e2fsprogs',
 		'iptables',
 		'conntrack',
 		'iproute2',
-		'util-linux',
-		'mount',
 		'kmod',
 		'ca-certificates',
 	],
@@ -54,7 +58,7 @@ export async function ensurePackages(purpose: keyof typeof packagesFor): Promise
 
 /** The version of a package that apt would install, as apt writes it; undefined where there is no apt or no such package. */
 export async function installableVersion(name: string): Promise<string | undefined> {
-	if (process.getuid?.() === 0) await tryRun('apt-get', ['update', '-qq']);
+	if (process.getuid?.() === 0) await whileNoOtherInstalls(() => tryRun('apt-get', ['update', '-qq']));
 	const policy = await tryRun('apt-cache', ['policy', name]);
 	// An epoch before the colon is not part of the upstream version.
 	return /Candidate: (?:\d+:)?(\d\S*)/.exec(policy ?? '')?.[1];
@@ -67,13 +71,20 @@ export async function installPackages(names: readonly string[]): Promise<void> {
 			`these Debian packages (or what they stand for on this system) are needed and missing, install them as root: apt-get install ${list}`,
 		);
 	}
-	await withProgress(`installing Debian packages: ${list}`, async () => {
-		const env = {DEBIAN_FRONTEND: 'noninteractive'};
-		await run('apt-get', ['update', '-qq'], {env});
-		await withoutStartingServices(() =>
-			run('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...names], {env}),
-		);
-	});
+	await withProgress(`installing Debian packages: ${list}`, () =>
+		whileNoOtherInstalls(async () => {
+			const env = {DEBIAN_FRONTEND: 'noninteractive'};
+			await run('apt-get', ['update', '-qq'], {env});
+			await withoutStartingServices(() =>
+				run('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...names], {env}),
+			);
+		}),
+	);
+}
+
+/** apt fails at once where another one is at work, as for a test project that starts at the same moment. */
+function whileNoOtherInstalls<T>(work: () => Promise<T>): Promise<T> {
+	return withFileLock(path.join(cacheDir, 'packages.lock'), 'it installs packages', work);
 }
 
 /**

@@ -9,7 +9,7 @@ import {controllerService} from './controller.ts';
 import {FaultSwitches, openFaults} from './fault-switches.ts';
 import {openPool, type Pool} from './pool.ts';
 
-/** Empty volumes need no reflink, so any folder serves here; snapshots and clones are in behaviour.e2e.ts. */
+/** Empty volumes need no reflink, so any folder serves here; snapshots and clones are in test/driver. */
 let folder: string;
 let pool: Pool;
 let handlers: Handlers;

@@ -10,7 +10,7 @@ import {FaultSwitches, openFaults} from './fault-switches.ts';
 import {openPool, type Pool} from './pool.ts';
 import {topologyController} from './topology.ts';
 
-/** Contents are in topology.e2e.ts; where things go needs no reflink, so any folder serves here. */
+/** Contents are in test/driver; where things go needs no reflink, so any folder serves here. */
 const key = 'example.test/node';
 const faults = openFaults(undefined, silentLogger);
 let folder: string;

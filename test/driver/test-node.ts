@@ -1,7 +1,7 @@
 import {mkdir} from 'node:fs/promises';
 import path from 'node:path';
-import type {CsiClient} from './client.ts';
-import type {TopologyRequirement, VolumeCapability} from './messages.ts';
+import type {CsiClient} from '../cluster/csi/client.ts';
+import type {TopologyRequirement, VolumeCapability} from '../cluster/csi/messages.ts';
 
 export const block: VolumeCapability = {block: {}, access_mode: {mode: 'SINGLE_NODE_WRITER'}};
 

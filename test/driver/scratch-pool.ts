@@ -1,10 +1,10 @@
 import {mkdir, mkdtemp, rm, truncate, writeFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import path from 'node:path';
-import {run} from '../command.ts';
-import {until} from '../until.ts';
-import {attachLoop, detachLoop, loopOf, loopsUnder} from './loop.ts';
-import {mountsUnder, unmount} from './mounts.ts';
+import {run} from '../cluster/command.ts';
+import {until} from '../cluster/until.ts';
+import {attachLoop, detachLoop, loopOf, loopsUnder} from '../cluster/csi/loop.ts';
+import {mountsUnder, unmount} from '../cluster/csi/mounts.ts';
 
 /** A throw-away folder with a reflink-capable xfs in it, for runs of the driver outside a cluster. */
 export type ScratchPool = {
