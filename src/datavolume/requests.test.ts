@@ -58,7 +58,7 @@ describe('assignedTo', () => {
 		['done when it is being deleted', assigned({deleting: true, finalizers: ['x']}), [], 'done'],
 	])('a request is %s', (_, dataVolume_, claims, state) => {
 		expect(requestsOf([dataVolume_], claims).requests.assignedTo(assignment)).toEqual([
-			{...request(), state, parked: false},
+			{...request(), assigned: assignment, state, parked: false},
 		]);
 	});
 
@@ -73,7 +73,7 @@ describe('assignedTo', () => {
 describe('assign', () => {
 	test('is written on the DataVolume, and read from it again', async () => {
 		const {server, requests} = requestsOf([dataVolume({source})]);
-		expect(await requests.assign(request(), assignment, 'GroupCommit', signal)).toBe(true);
+		expect(await requests.assign(request(), assignment, 'GroupCommit', signal)).toBe('assigned');
 		server.deliverAll();
 		expect(requests.assignedTo(assignment)).toHaveLength(1);
 	});
@@ -81,9 +81,24 @@ describe('assign', () => {
 	test.each<[string, DataVolume[]]>([
 		['is gone', []],
 		['was replaced by a namesake', [dataVolume({source, uid: 'other'})]],
-	])('says no where the DataVolume %s', async (_, there) => {
+	])('says so where the DataVolume %s', async (_, there) => {
 		const {requests} = requestsOf(there);
-		expect(await requests.assign(request(), assignment, 'GroupCommit', signal)).toBe(false);
+		expect(await requests.assign(request(), assignment, 'GroupCommit', signal)).toBe('gone');
+	});
+
+	test('overwrites nothing that a leader before this one has assigned, also where the cache does not show it', async () => {
+		const {server, requests} = requestsOf([dataVolume({source})]);
+		expect(await requests.assign(request(), assignment, 'GroupCommit', signal)).toBe('assigned');
+		const other = assignmentTo(sharedSnapshot({uid: 'other'}));
+		expect(await requests.assign(request(), other, 'GroupCommit', signal)).toBe('changed');
+		// The same again, because its answer was lost.
+		expect(await requests.assign(request(), assignment, 'GroupCommit', signal)).toBe('assigned');
+		server.deliverAll();
+		expect(await requests.assign(request(), other, 'GroupCommit', signal)).toBe('changed');
+		expect(requests.assignedTo(other)).toEqual([]);
+		// Who was assigned and asks again, because that snapshot is lost, is assigned anew.
+		const again = {...request(), assigned: assignment};
+		expect(await requests.assign(again, other, 'GroupCommit', signal)).toBe('assigned');
 	});
 
 	test('does not count for a copy of the DataVolume that was made from its YAML: it was asked for after the cut', async () => {

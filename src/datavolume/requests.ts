@@ -49,7 +49,11 @@ export function requestOf(
 	const source = dataVolume.spec.source?.pvc;
 	if (!source || !uid) return undefined;
 	const restoresIn = way === 'snapshot' ? namespace : source.namespace;
-	return {namespace, name, uid, source: {namespace: source.namespace, name: source.name}, way, restoresIn};
+	const assigned = assignmentOf(dataVolume);
+	return {
+		...{namespace, name, uid, source: {namespace: source.namespace, name: source.name}, way, restoresIn},
+		...(assigned !== undefined && {assigned}),
+	};
 }
 
 /** The way that is written on it: users can write there too. */
@@ -110,14 +114,23 @@ export function makeCloneRequests(api: KubeApi, caches: Caches): CloneRequests {
 					},
 				},
 			};
+			const seen = caches.store(resources.dataVolumes).get(request.namespace, request.name);
+			if (seen?.metadata.uid !== request.uid) return 'gone';
+			if (assignmentOf(seen) !== request.assigned) return 'changed';
+			// A leader before this one may have assigned it, and made its claim already, which a late cache does not show: by
+			// the version the server refuses to have that overwritten.
+			const {uid, resourceVersion} = seen.metadata;
 			try {
-				// The UID makes the server refuse a namesake that was made meanwhile.
-				await api.mergePatch(resources.dataVolumes, request, patch, {uid: request.uid, fieldManager, signal});
-				return true;
+				await api.mergePatch(resources.dataVolumes, request, patch, {uid, resourceVersion, fieldManager, signal});
+				return 'assigned';
 			} catch (error) {
-				if (isNotFound(error) || isConflict(error)) return false;
-				throw error;
+				if (isNotFound(error)) return 'gone';
+				if (!isConflict(error)) throw error;
 			}
+			// An earlier try whose answer was lost may be what changed it.
+			const live = await api.find(resources.dataVolumes, request, {signal});
+			if (live?.metadata.uid !== request.uid) return 'gone';
+			return assignmentOf(live) === assignment ? 'assigned' : 'changed';
 		},
 	};
 }

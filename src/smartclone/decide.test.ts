@@ -61,7 +61,7 @@ const asking = (options: Partial<CloneRequest> = {}, asked = 1): WaitingRequest 
 
 const assigned = (name: string, requests: AssignedRequest[]): CloneRequests => ({
 	assignedTo: (shared) => (shared === name ? requests : []),
-	assign: async () => true,
+	assign: async () => 'assigned' as const,
 });
 
 const immutable = claim({annotations: {[annotations.immutable]: 'true'}});

@@ -161,7 +161,9 @@ export async function execute(context: ExecuteContext, plan: SharingPlan): Promi
 					const assignment = assignmentTo(plan.shared);
 					// Remembered before it is written: whether or not it reached the server, the snapshot must not be retired under it.
 					waiting.assigning(request, assignment);
-					if (!(await requests.assign(request, assignment, plan.rule, signal))) return waiting.withdraw(request.uid);
+					const outcome = await requests.assign(request, assignment, plan.rule, signal);
+					if (outcome === 'gone') return waiting.withdraw(request.uid);
+					if (outcome === 'changed') return waiting.notAssigned(request.uid);
 					waiting.assigned(request, assignment);
 					assignmentsTotal.inc({rule: plan.rule});
 				}),

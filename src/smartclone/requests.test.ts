@@ -29,6 +29,29 @@ describe('WaitingRequests', () => {
 		expect(woken).toHaveLength(1);
 	});
 
+	test('who asks again after another assignment of his ended waits where he was', () => {
+		waiting.ask(one);
+		waiting.ask(two);
+		const again = {...one, assigned: 'shared-1'};
+		waiting.ask(again);
+		expect(waiting.of('ns/claim')).toEqual([
+			{...again, asked: 1},
+			{...two, asked: 2},
+		]);
+	});
+
+	test('one that is not assigned after all goes on waiting, and holds nothing', () => {
+		waiting.ask(one);
+		waiting.assigning(one, 'shared-1');
+		expect(waiting.unconfirmed('shared-1')).toHaveLength(1);
+		waiting.notAssigned(one.uid);
+		expect(waiting.unconfirmed('shared-1')).toEqual([]);
+		expect(waiting.of('ns/claim')).toHaveLength(1);
+		waiting.assigned(one, 'shared-1');
+		waiting.notAssigned(one.uid);
+		expect(waiting.assignmentOf(one.uid)).toBe('shared-1');
+	});
+
 	test('who withdraws waits no longer, and the source hears of it', () => {
 		waiting.ask(one);
 		waiting.ask(two);

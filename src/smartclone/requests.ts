@@ -19,6 +19,8 @@ export interface CloneRequest {
 	readonly way: CloneWay;
 	/** Namespace that the snapshot is restored in: the request's own, or the source's where what is restored is moved or copied. */
 	readonly restoresIn: string;
+	/** What it was assigned to when it asked: of a snapshot that was lost, for example. */
+	readonly assigned?: Assignment;
 }
 
 /** Names one SharedSnapshot for all time: `name/UID`. Names begin again once the object of that name is gone. */
@@ -40,11 +42,14 @@ export interface WaitingRequest extends CloneRequest {
 	readonly asked: number;
 }
 
+/** `changed`: nothing was written, because it is not as it was when it asked. It asks again if it still wants to. */
+export type AssignOutcome = 'assigned' | 'gone' | 'changed';
+
 export interface CloneRequests {
 	/** Requests that carry the assignment to this SharedSnapshot, from the cache. */
 	assignedTo(assignment: Assignment): readonly AssignedRequest[];
-	/** Writes the assignment on the request. Resolves to false where the request is gone. */
-	assign(request: CloneRequest, assignment: Assignment, rule: ReuseRule, signal: AbortSignal): Promise<boolean>;
+	/** Writes the assignment on the request. */
+	assign(request: CloneRequest, assignment: Assignment, rule: ReuseRule, signal: AbortSignal): Promise<AssignOutcome>;
 }
 
 export function sourceKey(source: {readonly namespace: string; readonly name: string}): string {
@@ -76,7 +81,7 @@ export class WaitingRequests {
 		const ofSource = this.#waiting.get(key) ?? new Map<string, WaitingRequest>();
 		this.#waiting.set(key, ofSource);
 		const known = ofSource.get(request.uid);
-		if (known?.way === request.way) return;
+		if (known?.way === request.way && known.assigned === request.assigned) return;
 		if (!known) this.#asked += 1;
 		ofSource.set(request.uid, {...request, asked: known?.asked ?? this.#asked});
 		this.#wake(key);
@@ -121,6 +126,11 @@ export class WaitingRequests {
 	 */
 	assigning(request: CloneRequest, assignment: Assignment): void {
 		this.#assigned.set(request.uid, {request, assignment, written: false});
+	}
+
+	/** It was not written, and will not be. The request goes on waiting. */
+	notAssigned(uid: string): void {
+		if (this.#assigned.get(uid)?.written === false) this.#assigned.delete(uid);
 	}
 
 	assigned(request: CloneRequest, assignment: Assignment): void {

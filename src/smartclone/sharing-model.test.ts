@@ -267,6 +267,19 @@ describe('sharing goes right where', () => {
 				...([{do: 'deleteByHand', what: 'shared', index: 0}, turn] as const),
 			],
 		],
+		[
+			'a leader does not see yet what the one before has assigned, nor the claim that was made from it',
+			one,
+			[
+				...([request, ...turns(5), request, {do: 'deliverAll', standby: true}] as const),
+				...([{do: 'stall', index: 0, standby: true}, ...turns(4), request, turn] as const),
+				...([
+					{do: 'stall', index: 4, standby: true},
+					{do: 'sharing', fault: 'crash'},
+				] as const),
+				...([{do: 'briefWriter'}, ...turns(3)] as const),
+			],
+		],
 	])('%s', async (_, options, steps) => {
 		expect(await problemOf(options, steps)).toBeUndefined();
 	});
