@@ -119,7 +119,12 @@ const copies: Scenario = {
 				disks = await Promise.all(wanted.map((disk) => createDisk(world, disk)));
 				await waitForSucceeded(api, disks, storyMs);
 				// Who has watched since before the cut would keep the snapshot, who was killed cannot. Now nobody may.
-				await onDisk(api, {namespace: shared.key.namespace, claim: shared.key.name, image: workerImage, script: 'true'});
+				await onDisk(api, {
+					namespace: shared.key.namespace,
+					claim: shared.key.name,
+					image: workerImage,
+					script: 'true',
+				});
 			},
 			contents: () => digests(world, disks, image.virtualBytes),
 			expected: {'other-mode': shared.digest, 'no-snapshots': plain.digest},
