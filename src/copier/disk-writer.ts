@@ -1,7 +1,7 @@
 /** Writes a disk from front to back, several writes at a time and without its zeros, and keeps the journal of it. */
 import type {DataRun} from '../importer/sparse-writer.ts';
 import {writeFailure} from '../importer/target.ts';
-import type {Logger} from '../process/log.ts';
+import type {Log} from '../process/plain-log.ts';
 import type {DirectFile} from './direct-file.ts';
 import type {Piece} from './disk-reader.ts';
 import {journalBytes, type JournalRecord, type JournalWriter} from './journal.ts';
@@ -27,7 +27,7 @@ export interface DiskWriterOptions {
 		readonly begun: boolean;
 	};
 	readonly checkpointBytes?: number;
-	readonly log: Logger;
+	readonly log: Log;
 }
 
 /** Bytes written between two checkpoints; the next try repeats twice that at most. A sync costs little: the bytes are on their way already. */

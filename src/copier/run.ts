@@ -4,7 +4,7 @@ import type {CopyTask, ReceiveTask, WorkerResult} from '../api/worker-contract.t
 import {inWords} from '../importer/capacity.ts';
 import {Target} from '../importer/target.ts';
 import {asWorkerError} from '../importer/worker-error.ts';
-import type {Logger} from '../process/log.ts';
+import type {Log} from '../process/plain-log.ts';
 import type {CopySource} from './copy-source.ts';
 import {DirectFile} from './direct-file.ts';
 import {DiskWriter} from './disk-writer.ts';
@@ -17,7 +17,7 @@ export interface CopyOptions {
 	readonly task: Omit<CopyTask, 'role' | 'source'> | Omit<ReceiveTask, 'role' | 'sender' | 'keyFile'>;
 	readonly source: CopySource;
 	readonly progress: {report(percent: number): void};
-	readonly log: Logger;
+	readonly log: Log;
 	readonly signal: AbortSignal;
 	/** Default: see DiskWriter. */
 	readonly checkpointBytes?: number;
