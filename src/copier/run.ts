@@ -7,7 +7,7 @@ import {asWorkerError} from '../importer/worker-error.ts';
 import type {Log} from '../process/plain-log.ts';
 import type {CopySource} from './copy-source.ts';
 import {DirectFile} from './direct-file.ts';
-import {DiskWriter} from './disk-writer.ts';
+import {type Checkpointing, DiskWriter} from './disk-writer.ts';
 import {removeEntries} from './files.ts';
 import {findJournal, journalTail, openJournal} from './journal-place.ts';
 import {JournalWriter} from './journal.ts';
@@ -20,7 +20,7 @@ export interface CopyOptions {
 	readonly log: Log;
 	readonly signal: AbortSignal;
 	/** Default: see DiskWriter. */
-	readonly checkpointBytes?: number;
+	readonly checkpointing?: Checkpointing;
 }
 
 /** Rejects with a WorkerError, or with the signal's reason. After a permanent failure the target holds nothing. */
@@ -108,7 +108,7 @@ class Copy {
 	}
 
 	async #copyDisk({sourceBytes, targetBytes, journal}: Extract<CopyStep, {do: 'copyDisk'}>): Promise<void> {
-		const {task, source, progress, log, signal, checkpointBytes} = this.#options;
+		const {task, source, progress, log, signal, checkpointing} = this.#options;
 		const {content} = task;
 		const fromBytes = journal?.doneBytes ?? 0;
 		await using file = await DirectFile.open(this.target.path, constants.O_RDWR);
@@ -120,7 +120,7 @@ class Copy {
 				sizeBytes: sourceBytes,
 				tailStart: place && journalTail(task.target, targetBytes),
 				log,
-				...(checkpointBytes !== undefined && {checkpointBytes}),
+				...(checkpointing && {checkpointing}),
 				...(content !== undefined &&
 					place && {
 						journal: {
