@@ -24,9 +24,9 @@ WORKDIR /src
 COPY package.json package-lock.json .npmrc ./
 RUN npm ci
 COPY tsconfig.json tsconfig.build.json ./
-COPY images/assemble.ts images/
+COPY images/assemble.ts images/compile.ts images/
 COPY src src
-RUN node_modules/.bin/tsc -p tsconfig.build.json && node_modules/.bin/node images/assemble.ts dist /out
+RUN node_modules/.bin/node images/compile.ts dist && node_modules/.bin/node images/assemble.ts dist /out
 
 FROM ${WORKER_BASE} AS worker
 # A base made for this image (images/bases.ts) has them.

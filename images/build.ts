@@ -15,6 +15,7 @@ import {withFileLock} from '../test/cluster/file-lock.ts';
 import {ensurePackages} from '../test/cluster/packages.ts';
 import {report, withProgress} from '../test/cluster/progress.ts';
 import {assemble} from './assemble.ts';
+import {compile} from './compile.ts';
 import {baseDebian, ensureBaseArchives} from './bases.ts';
 import {contentKey, filesAsParts, isMissing, linkOrCopy} from './cache.ts';
 import {runContained} from './contained.ts';
@@ -127,9 +128,7 @@ async function localArguments(buildah: Buildah, work: string): Promise<string[]>
 	const stage = path.join(work, 'stage');
 	const dist = path.join(work, 'dist');
 	await withProgress('compiling src', async () => {
-		const tsc = [path.join(project, 'node_modules/.bin/tsc'), '-p', 'tsconfig.build.json', '--outDir', dist];
-		// Its findings come on standard output, and a failed command's error carries standard error.
-		await run('sh', ['-c', 'exec "$@" >&2', 'tsc', ...tsc], {cwd: project});
+		await compile(project, dist);
 		await assemble(project, dist, path.join(stage, 'out'));
 	});
 	const baseArgs = targets.flatMap((target) => ['--build-arg', `${target.toUpperCase()}_BASE=${bases[target]}`]);

@@ -1,10 +1,9 @@
 import {setTimeout as sleep} from 'node:timers/promises';
-import {cloneProgressMetric} from '../api/worker-contract.ts';
+import {cloneProgressMetric, type CopyTask, type ReceiveTask} from '../api/worker-contract.ts';
+import type {CopySource} from '../copier/copy-source.ts';
 import {LocalSource} from '../copier/local-source.ts';
 import {parseCopierTask} from '../copier/options.ts';
-import {RemoteSource} from '../copier/remote-source.ts';
 import {runCopy} from '../copier/run.ts';
-import {runSend} from '../copier/send.ts';
 import {metricsDelayMs, runWorker, type WorkerContext} from '../importer/worker.ts';
 
 /** As the metrics themselves: nothing is loaded for a copy that is over by then. */
@@ -25,16 +24,22 @@ function lateProgress(ownerUid: string, {log, signal}: WorkerContext) {
 	return {report: (percent: number) => report(percent)};
 }
 
+/** The network is loaded for a copy that needs it: a fifth of a small copy's time. */
+async function openSource(task: CopyTask | ReceiveTask, {log}: WorkerContext): Promise<CopySource> {
+	if (task.role === 'copy') return new LocalSource(task.source);
+	const {RemoteSource} = await import('../copier/remote-source.ts');
+	return new RemoteSource({...task.sender, keyFile: task.keyFile, log});
+}
+
 await runWorker(
 	'copier',
 	async (context) => {
 		const task = parseCopierTask(process.env);
-		if (task.role === 'send') return runSend({task, ...context});
-		const {log} = context;
-		await using source =
-			task.role === 'receive'
-				? new RemoteSource({...task.sender, keyFile: task.keyFile, log})
-				: new LocalSource(task.source);
+		if (task.role === 'send') {
+			const {runSend} = await import('../copier/send.ts');
+			return runSend({task, ...context});
+		}
+		await using source = await openSource(task, context);
 		return await runCopy({task, source, progress: lateProgress(task.ownerUid, context), ...context});
 	},
 	{args: process.argv.slice(2), env: process.env},

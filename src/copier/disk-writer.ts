@@ -1,16 +1,16 @@
 /** Writes a disk from front to back, several writes at a time and without its zeros, and keeps the journal of it. */
 import type {DataRun} from '../importer/sparse-writer.ts';
 import {writeFailure} from '../importer/target.ts';
-import type {Logger} from '../process/log.ts';
+import type {Log} from '../process/plain-log.ts';
 import type {DirectFile} from './direct-file.ts';
-import type {Piece} from './disk-reader.ts';
+import {chunkBytes, type Piece} from './disk-reader.ts';
 import {journalBytes, type JournalRecord, type JournalWriter} from './journal.ts';
 
 /** Pieces written at a time. */
 const writesAtOnce = 4;
 /** How far the others may get while one write is slow: what lies behind it is not done for the journal. */
 const mostOutstanding = 8;
-const zeros = Buffer.alloc(1024 * 1024);
+const zeros = Buffer.alloc(chunkBytes);
 
 export interface DiskWriterOptions {
 	/** The target reads as zeros already: zeros are not written. */
@@ -26,12 +26,21 @@ export interface DiskWriterOptions {
 		/** The tail may hold a record of an earlier try. */
 		readonly begun: boolean;
 	};
-	readonly checkpointBytes?: number;
-	readonly log: Logger;
+	readonly checkpointing?: Checkpointing;
+	readonly log: Log;
 }
 
-/** Bytes written between two checkpoints; the next try repeats twice that at most. A sync costs little: the bytes are on their way already. */
-const defaultCheckpointBytes = 128 * 1024 * 1024;
+/** Both must have come together since the last checkpoint; the next try repeats twice that at most. */
+export interface Checkpointing {
+	readonly bytes: number;
+	readonly ms: number;
+}
+
+/**
+ * Little work is not worth a sync, which holds up all writes of some devices; and neither is what a fast device does again
+ * in no time. A disk that is copied within a second is never synced but at its end.
+ */
+const defaultCheckpointing: Checkpointing = {bytes: 128 * 1024 * 1024, ms: 1000};
 /** Reading zeros is work as well, though less. */
 const zeroWorkShare = 1 / 8;
 
@@ -44,13 +53,14 @@ interface Outstanding {
 export class DiskWriter {
 	readonly #file: DirectFile;
 	readonly #options: DiskWriterOptions;
-	readonly #checkpointBytes: number;
+	readonly #checkpointing: Checkpointing;
 	readonly #running = new Set<Promise<void>>();
 	/** In the order of the disk: what is before the first one that is not done is written. */
 	readonly #outstanding: Outstanding[] = [];
 	readonly #tail: Buffer;
 	#written: {bytes: number; chain: string};
 	#workSinceCheckpoint = 0;
+	#lastCheckpointMs = performance.now();
 	#checkpoint: Promise<void> | undefined;
 	#journalUsed: boolean;
 	#journalFailed = false;
@@ -59,7 +69,7 @@ export class DiskWriter {
 	constructor(file: DirectFile, options: DiskWriterOptions) {
 		this.#file = file;
 		this.#options = options;
-		this.#checkpointBytes = options.checkpointBytes ?? defaultCheckpointBytes;
+		this.#checkpointing = options.checkpointing ?? defaultCheckpointing;
 		this.#written = {bytes: options.fromBytes, chain: ''};
 		this.#tail = Buffer.alloc(options.tailStart === undefined ? 0 : journalBytes);
 		this.#journalUsed = options.journal?.begun ?? false;
@@ -86,7 +96,7 @@ export class DiskWriter {
 			await Promise.race(this.#running);
 		}
 		// A slow sync must not let the work that a kill would cost grow without end.
-		while (this.#checkpoint && this.#workSinceCheckpoint >= this.#checkpointBytes) await this.#checkpoint;
+		while (this.#checkpoint && this.#isCheckpointDue) await this.#checkpoint;
 		this.#throwFailure();
 	}
 
@@ -144,11 +154,18 @@ export class DiskWriter {
 			this.#written = {bytes: first.end, chain: first.chain};
 			this.#outstanding.shift();
 		}
-		this.#workSinceCheckpoint += runs.reduce((sum, run) => sum + run.end - run.start, (end - start) * zeroWorkShare);
-		if (this.#workSinceCheckpoint < this.#checkpointBytes || this.#checkpoint || this.#journalFailed) return;
+		// What is longer than a chunk is a hole that nobody read.
+		const readBytes = Math.min(end - start, chunkBytes);
+		this.#workSinceCheckpoint += runs.reduce((sum, run) => sum + run.end - run.start, readBytes * zeroWorkShare);
+		if (!this.#isCheckpointDue || this.#checkpoint || this.#journalFailed) return;
 		this.#checkpoint = this.#writeCheckpoint().finally(() => {
 			this.#checkpoint = undefined;
 		});
+	}
+
+	get #isCheckpointDue(): boolean {
+		const {bytes, ms} = this.#checkpointing;
+		return this.#workSinceCheckpoint >= bytes && performance.now() - this.#lastCheckpointMs >= ms;
 	}
 
 	/** Only a try that is repeated has a use for it: where it cannot be written, the copy goes on. */
@@ -158,6 +175,7 @@ export class DiskWriter {
 		// What belongs where the journal lies is still in memory, and must be read again.
 		if (!journal || doneBytes > tailStart) return;
 		this.#workSinceCheckpoint = 0;
+		this.#lastCheckpointMs = performance.now();
 		try {
 			await this.#file.datasync();
 			this.#journalUsed = true;

@@ -2,7 +2,7 @@
 import {setTimeout as sleep} from 'node:timers/promises';
 import type {TLSSocket} from 'node:tls';
 import {WorkerError} from '../importer/worker-error.ts';
-import type {Logger} from '../process/log.ts';
+import type {Log} from '../process/plain-log.ts';
 import type {CopySource, DiskWanted} from './copy-source.ts';
 import {connectTls, readKey, stallMs as defaultStallMs} from './copy-tls.ts';
 import {chunkBytes, type Piece} from './disk-reader.ts';
@@ -27,7 +27,7 @@ export interface RemoteSourceOptions {
 	readonly host: string;
 	readonly port: number;
 	readonly keyFile: string;
-	readonly log: Logger;
+	readonly log: Log;
 	readonly stallMs?: number;
 	/** Tries in a row that brought nothing new, and the wait between them. The Pod is started again after that. */
 	readonly tries?: number;

@@ -1,4 +1,5 @@
 import {execFile} from 'node:child_process';
+import {statSync} from 'node:fs';
 import {
 	chmod,
 	mkdir,
@@ -107,6 +108,38 @@ describe('from disk.img to disk.img', () => {
 		);
 		expect(await readdir(target.path)).toEqual([]);
 	});
+});
+
+test.each([
+	['enough work and time since the last', {bytes: MiB, ms: 0}, true],
+	['little time', {bytes: MiB, ms: Number.POSITIVE_INFINITY}, false],
+	['little work', {bytes: Number.POSITIVE_INFINITY, ms: 0}, false],
+])('after %s, how far the copy is was written down: %j %s', async (_, checkpointing, isWritten) => {
+	const digest = await makeDisk();
+	const sizes: number[] = [];
+	await using reader = new LocalSource(source);
+	await runCopy({
+		source: reader,
+		task: {
+			target,
+			ownerUid: 'uid',
+			requestedBytes: String(diskBytes),
+			filesystemOverhead: 0,
+			preallocation: false,
+			content: 'source/target',
+		},
+		checkpointing,
+		progress: {
+			report() {
+				sizes.push(statSync(join(target.path, 'disk.img.journal'), {throwIfNoEntry: false})?.size ?? 0);
+			},
+		},
+		log: silentLogger,
+		signal: AbortSignal.timeout(20_000),
+	});
+	expect(Math.max(...sizes) > 0).toBe(isWritten);
+	expect(await digestOf(join(target.path, 'disk.img'), diskBytes)).toBe(digest);
+	expect(await readdir(target.path)).toEqual(['disk.img']);
 });
 
 describe.runIf(isRoot)('with block devices', () => {

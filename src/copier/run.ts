@@ -4,10 +4,10 @@ import type {CopyTask, ReceiveTask, WorkerResult} from '../api/worker-contract.t
 import {inWords} from '../importer/capacity.ts';
 import {Target} from '../importer/target.ts';
 import {asWorkerError} from '../importer/worker-error.ts';
-import type {Logger} from '../process/log.ts';
+import type {Log} from '../process/plain-log.ts';
 import type {CopySource} from './copy-source.ts';
 import {DirectFile} from './direct-file.ts';
-import {DiskWriter} from './disk-writer.ts';
+import {type Checkpointing, DiskWriter} from './disk-writer.ts';
 import {removeEntries} from './files.ts';
 import {findJournal, journalTail, openJournal} from './journal-place.ts';
 import {JournalWriter} from './journal.ts';
@@ -17,10 +17,10 @@ export interface CopyOptions {
 	readonly task: Omit<CopyTask, 'role' | 'source'> | Omit<ReceiveTask, 'role' | 'sender' | 'keyFile'>;
 	readonly source: CopySource;
 	readonly progress: {report(percent: number): void};
-	readonly log: Logger;
+	readonly log: Log;
 	readonly signal: AbortSignal;
 	/** Default: see DiskWriter. */
-	readonly checkpointBytes?: number;
+	readonly checkpointing?: Checkpointing;
 }
 
 /** Rejects with a WorkerError, or with the signal's reason. After a permanent failure the target holds nothing. */
@@ -108,7 +108,7 @@ class Copy {
 	}
 
 	async #copyDisk({sourceBytes, targetBytes, journal}: Extract<CopyStep, {do: 'copyDisk'}>): Promise<void> {
-		const {task, source, progress, log, signal, checkpointBytes} = this.#options;
+		const {task, source, progress, log, signal, checkpointing} = this.#options;
 		const {content} = task;
 		const fromBytes = journal?.doneBytes ?? 0;
 		await using file = await DirectFile.open(this.target.path, constants.O_RDWR);
@@ -120,7 +120,7 @@ class Copy {
 				sizeBytes: sourceBytes,
 				tailStart: place && journalTail(task.target, targetBytes),
 				log,
-				...(checkpointBytes !== undefined && {checkpointBytes}),
+				...(checkpointing && {checkpointing}),
 				...(content !== undefined &&
 					place && {
 						journal: {

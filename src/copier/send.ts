@@ -5,7 +5,7 @@ import type {TLSSocket} from 'node:tls';
 import type {SendTask, WorkerResult} from '../api/worker-contract.ts';
 import {diskPath} from '../importer/target.ts';
 import {asWorkerError, WorkerError} from '../importer/worker-error.ts';
-import type {Logger} from '../process/log.ts';
+import type {Log} from '../process/plain-log.ts';
 import {limitSilence, readKey, serveTls, stallMs as defaultStallMs} from './copy-tls.ts';
 import {DirectFile} from './direct-file.ts';
 import {chunkBytes, type Piece, readPieces} from './disk-reader.ts';
@@ -23,7 +23,7 @@ const mostConnections = 4;
 
 export interface SendOptions {
 	readonly task: SendTask;
-	readonly log: Logger;
+	readonly log: Log;
 	readonly signal: AbortSignal;
 	readonly stallMs?: number;
 	/** For tests: told the port. */

@@ -10,7 +10,7 @@
  * Content-Range): a source that changes midway is an error, never a mixture of two versions.
  */
 import {setTimeout as sleep} from 'node:timers/promises';
-import type {Logger} from '../process/log.ts';
+import type {Log} from '../process/plain-log.ts';
 import type {ByteRange, RangeSource} from './byte-source.ts';
 import {type HttpAccess, type HttpAnswer, HttpRequester} from './http-request.ts';
 import {defaultRetryPolicy, type RetryPolicy, retryDelayMs} from './retry-delay.ts';
@@ -25,7 +25,7 @@ export interface HttpSourceOptions {
 	readonly url: string;
 	readonly access: HttpAccess;
 	readonly retry?: RetryPolicy;
-	readonly log: Logger;
+	readonly log: Log;
 }
 
 /** What identifies one version of the file. */
@@ -71,7 +71,7 @@ interface Opening {
 	readonly url: URL;
 	readonly requester: HttpRequester;
 	readonly retry: RetryPolicy;
-	readonly log: Logger;
+	readonly log: Log;
 	readonly headBytes: number;
 	readonly signal: AbortSignal;
 }
@@ -219,7 +219,7 @@ function totalOfWhole({status, headers}: HttpAnswer): number | undefined {
 
 interface Retrying {
 	readonly retry: RetryPolicy;
-	readonly log: Logger;
+	readonly log: Log;
 	readonly signal: AbortSignal;
 	/** Grows when a try achieved something: then the count of failures begins anew. */
 	readonly progress?: () => number;

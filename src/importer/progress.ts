@@ -1,5 +1,5 @@
 import {Counter} from 'prom-client';
-import type {Logger} from '../process/log.ts';
+import type {Log} from '../process/plain-log.ts';
 import {registry} from '../process/metrics.ts';
 
 export interface ProgressOptions {
@@ -7,7 +7,7 @@ export interface ProgressOptions {
 	readonly metricName: string;
 	readonly help: string;
 	readonly ownerUid: string;
-	readonly log: Logger;
+	readonly log: Log;
 }
 
 /** Log a line each so many percent. */
@@ -17,7 +17,7 @@ const logStep = 10;
 export class Progress {
 	readonly #counter: Counter<'ownerUID'>;
 	readonly #ownerUid: string;
-	readonly #log: Logger;
+	readonly #log: Log;
 	readonly #startedMs = performance.now();
 	#percent = 0;
 	#loggedPercent = 0;

@@ -4,7 +4,7 @@ import {mkdir, mkdtemp, open, readdir, readFile, rm, stat, truncate, writeFile} 
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {setTimeout as sleep} from 'node:timers/promises';
-import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
+import {afterAll, beforeAll, beforeEach, describe, expect, test, vi} from 'vitest';
 import {attachLoop, convertToQcow2, digestOf, makeRawDisk, noise, qemuImg} from '../../test/support/disk-images.ts';
 import {type ImageServer, startImageServer} from '../../test/support/image-server.ts';
 import {type ImportTask, parseTerminationMessage, type WorkerResult} from '../api/worker-contract.ts';
@@ -347,8 +347,9 @@ describe('as a program', () => {
 
 	test('asked to stop, it says Interrupted and exits 1', async () => {
 		server.behave('/zlib.qcow2', {bytesPerSecond: MiB / 4});
+		const before = server.requests('/zlib.qcow2');
 		const {child, ended} = start('/zlib.qcow2');
-		await sleep(700);
+		await vi.waitFor(() => expect(server.requests('/zlib.qcow2')).toBeGreaterThan(before), {timeout: 15_000});
 		child.kill('SIGTERM');
 		expect(await ended).toBe(1);
 		expect(await message()).toMatchObject({outcome: 'failed', reason: 'Interrupted', retryable: true});

@@ -1,6 +1,6 @@
 /** Does one step after the other until the disk is there, or cannot be. */
 import type {ImportTask, WorkerResult} from '../api/worker-contract.ts';
-import type {Logger} from '../process/log.ts';
+import type {Log} from '../process/plain-log.ts';
 import {FileRangeSource, type RangeSource} from './byte-source.ts';
 import {inWords, type TargetCapacity, tooLarge} from './capacity.ts';
 import {ChecksumVerifier, parseChecksum} from './checksum.ts';
@@ -34,7 +34,7 @@ export const defaultImportTuning: ImportTuning = {
 export interface ImportOptions {
 	readonly task: ImportTask;
 	readonly progress: Pick<Progress, 'report'>;
-	readonly log: Logger;
+	readonly log: Log;
 	readonly signal: AbortSignal;
 	readonly tuning?: ImportTuning;
 }

@@ -27,6 +27,15 @@ describe('runs of data', () => {
 		]);
 		expect(dataRuns(Buffer.alloc(10_000), 100)).toEqual([]);
 	});
+
+	test('a single byte is data, wherever in its block', () => {
+		for (let at = 0; at < 8192; at++) {
+			const buffer = Buffer.alloc(8192);
+			buffer[at] = 1;
+			const start = at - (at % 4096);
+			expect(dataRuns(buffer, 0)).toEqual([{start, end: start + 4096}]);
+		}
+	});
 });
 
 test('a failed write ends the writing', async () => {

@@ -6,6 +6,9 @@ const holeBytes = 4096;
 /** A shorter hole between two runs of data is written: one request costs more. */
 const zeros = Buffer.alloc(64 * 1024);
 
+/** Odd, so that the bytes looked at have every place within a word. */
+const sampleStride = 255;
+
 export interface DataRun {
 	readonly start: number;
 	/** Exclusive. */
@@ -18,7 +21,7 @@ export function dataRuns(buffer: Buffer, position: number): DataRun[] {
 	let start: number | undefined;
 	for (let at = 0; at < buffer.length; ) {
 		const end = Math.min(buffer.length, at + holeBytes - ((position + at) % holeBytes));
-		const isHole = buffer.compare(zeros, 0, end - at, at, end) === 0;
+		const isHole = looksZero(buffer, at, end) && buffer.compare(zeros, 0, end - at, at, end) === 0;
 		if (isHole && start !== undefined) {
 			runs.push({start, end: at});
 			start = undefined;
@@ -28,6 +31,12 @@ export function dataRuns(buffer: Buffer, position: number): DataRun[] {
 	}
 	if (start !== undefined) runs.push({start, end: buffer.length});
 	return runs;
+}
+
+/** Data shows itself in a few bytes, which are looked at in a tenth of the time that a native call takes. */
+function looksZero(buffer: Buffer, start: number, end: number): boolean {
+	for (let at = start; at < end; at += sampleStride) if (buffer[at] !== 0) return false;
+	return true;
 }
 
 export interface SparseWriterOptions {

@@ -6,7 +6,7 @@
  * `resume` instead, where a journal tells what is there.
  */
 import {constants} from 'node:fs';
-import {access, chmod, type FileHandle, open, readFile, rm, stat, statfs} from 'node:fs/promises';
+import {access, chmod, type FileHandle, open, readFile, stat, statfs, unlink} from 'node:fs/promises';
 import {dirname, join} from 'node:path';
 import {diskImageName, type VolumeMode, type WorkerVolume} from '../api/worker-contract.ts';
 import type {TargetCapacity} from './capacity.ts';
@@ -100,7 +100,7 @@ export class Target {
 	}
 
 	async removeScratch(): Promise<void> {
-		await rm(this.#scratchPath, {force: true});
+		await removeFile(this.#scratchPath);
 	}
 
 	/** Writes zeros to a device from here to its end, where it must be allocated. */
@@ -116,7 +116,7 @@ export class Target {
 			if (await this.#exists()) await syncPath(this.path, constants.O_RDWR);
 			if (this.volumeMode === 'Block') return;
 			// Not needed any more, and not before.
-			await rm(join(dirname(this.path), journalName), {force: true});
+			await removeFile(join(dirname(this.path), journalName));
 			await syncPath(dirname(this.path), constants.O_RDONLY);
 		});
 	}
@@ -151,13 +151,12 @@ export class Target {
 
 	async #remove(): Promise<void> {
 		// First of all: a journal must not speak of a disk that is gone.
-		await rm(join(dirname(this.path), journalName), {force: true});
-		await rm(this.path, {force: true});
-		await this.removeScratch();
+		await removeFile(join(dirname(this.path), journalName));
+		await Promise.all([removeFile(this.path), this.removeScratch()]);
 	}
 
 	async #createFile(sizeBytes: number): Promise<void> {
-		await rm(this.path, {force: true});
+		await removeFile(this.path);
 		await using handle = await open(this.path, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL, diskMode);
 		await handle.truncate(sizeBytes);
 		if (this.#wish.preallocation) await this.#allocate(handle, sizeBytes);
@@ -242,6 +241,13 @@ async function writeZeros(handle: FileHandle, fromBytes: number, toBytes: number
 		const {bytesWritten} = await handle.write(zeros, 0, Math.min(zeros.length, toBytes - at), at);
 		at += bytesWritten;
 	}
+}
+
+/** Node's `rm` is made for trees: it loads and asks more. */
+async function removeFile(path: string): Promise<void> {
+	await unlink(path).catch((error: unknown) => {
+		if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error;
+	});
 }
 
 async function syncPath(path: string, flags: number): Promise<void> {

@@ -13,7 +13,7 @@ import {
 } from '../api/worker-contract.ts';
 import {choice, integer, parseConfig, text} from '../process/config.ts';
 import type {HealthServer} from '../process/health.ts';
-import {type Logger, logLevels, makeLogger} from '../process/log.ts';
+import {type Log, logLevels, makePlainLog} from '../process/plain-log.ts';
 import {listenForShutdown} from '../process/shutdown.ts';
 import {asWorkerError, failedResult, WorkerError} from './worker-error.ts';
 
@@ -38,7 +38,7 @@ const options = {
 export const metricsDelayMs = 1000;
 
 export interface WorkerContext {
-	readonly log: Logger;
+	readonly log: Log;
 	readonly signal: AbortSignal;
 }
 
@@ -49,7 +49,7 @@ export async function runWorker(
 	{args, env}: {args: readonly string[]; env: Readonly<Record<string, string | undefined>>},
 ): Promise<void> {
 	const config = parseConfig(options, {args, env});
-	const log = makeLogger({level: config['log-level'], fields: {program: name}});
+	const log = makePlainLog({level: config['log-level'], fields: {program: name}});
 	using shutdown = listenForShutdown({log, deadlineMs: 8000});
 	const working = work({log, signal: shutdown.signal}).catch((error: unknown) => {
 		const failure = shutdown.signal.aborted
@@ -70,7 +70,7 @@ export async function runWorker(
 	await server?.close();
 }
 
-async function serveMetrics(port: number, log: Logger): Promise<HealthServer | undefined> {
+async function serveMetrics(port: number, log: Log): Promise<HealthServer | undefined> {
 	try {
 		const [{startHealthServer}, {registry}] = await Promise.all([
 			import('../process/health.ts'),
@@ -83,7 +83,7 @@ async function serveMetrics(port: number, log: Logger): Promise<HealthServer | u
 	}
 }
 
-function leaveMessage(path: string, {result, log}: {result: WorkerResult; log: Logger}): void {
+function leaveMessage(path: string, {result, log}: {result: WorkerResult; log: Log}): void {
 	try {
 		writeFileSync(path, formatTerminationMessage(result));
 	} catch (error) {

@@ -1,9 +1,7 @@
 import {type DestinationStream, type Logger, pino, stdTimeFunctions} from 'pino';
+import type {LogLevel} from './plain-log.ts';
 
 export type {Logger};
-
-export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
-export type LogLevel = (typeof logLevels)[number];
 
 export interface LogOptions {
 	/** Least severe level that is written. */

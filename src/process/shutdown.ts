@@ -1,7 +1,7 @@
-import type {Logger} from './log.ts';
+import type {Log} from './plain-log.ts';
 
 export interface ShutdownOptions {
-	readonly log: Logger;
+	readonly log: Log;
 	/** The process exits by force after so long. Less than the Pod's terminationGracePeriodSeconds. Default 25 s. */
 	readonly deadlineMs?: number;
 	/** For tests. Default process.exit. */

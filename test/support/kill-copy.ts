@@ -51,7 +51,7 @@ const result = await runCopy({
 	source,
 	log,
 	signal,
-	checkpointBytes: 1024 * 1024,
+	checkpointing: {bytes: 1024 * 1024, ms: 0},
 	progress: {
 		report() {
 			if (--reportsLeft === 0 || doneBytes(place) >= killAtBytes) process.kill(process.pid, 'SIGKILL');
