@@ -41,7 +41,7 @@ const sharing = (name: string, before: string, after: string): Mutation => ({
 });
 const execution = (name: string, before: string, after: string): Mutation => ({
 	...{file: `${smartclone}/execute.ts`, name, before, after},
-	tests: [`${smartclone}/sharing-model.test.ts`],
+	tests: [`${smartclone}/execute.test.ts`, `${smartclone}/sharing-model.test.ts`],
 });
 
 const mutations: readonly Mutation[] = [
