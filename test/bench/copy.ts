@@ -92,6 +92,8 @@ class Volume {
 			await run('fstrim', [this.worker.path]);
 		} else await run('blkdiscard', ['--force', this.#device]);
 		await run('sync', ['--file-system', this.worker.volumeMode === 'Filesystem' ? this.worker.path : this.#device]);
+		// Nor has the file below it anything on its way to the disk, of the tool before: it would be this one's time.
+		await run('sync', ['--file-system', work]);
 	}
 
 	async #mount(): Promise<void> {
