@@ -124,9 +124,12 @@ export const copyKeyName = (targetUid: string): string => `copy-key-${targetUid}
 export const stripeName = (sharedSnapshotUid: string, stripe: number): string =>
 	`onesnap-${sharedSnapshotUid}-${stripe}`;
 
-/** Undefined for any other name, also for one with a number that no SharedSnapshot has (32 stripes are the most). */
+/** VolumeSnapshots of one SharedSnapshot. */
+export const mostStripes = 32;
+
+/** Undefined for any other name, also for one with a number that no SharedSnapshot has. */
 export function stripeNumber(sharedSnapshotUid: string, name: string): number | undefined {
 	const prefix = stripeName(sharedSnapshotUid, 0).slice(0, -1);
 	const digits = name.startsWith(prefix) ? name.slice(prefix.length) : '';
-	return /^(\d|[12]\d|3[01])$/.test(digits) ? Number(digits) : undefined;
+	return /^(0|[1-9]\d?)$/.test(digits) && Number(digits) < mostStripes ? Number(digits) : undefined;
 }

@@ -172,7 +172,7 @@ describe('decide: a smart clone', () => {
 		expect(of(ready(), gone)).toMatchObject({do: 'wait', reason: 'Restoring'});
 		const pending = {state: 'pending', sharedSnapshot: 'shared', message: 'why'} as const;
 		expect(of({serving: pending}, gone)).toMatchObject({do: 'wait', reason: 'Restoring'});
-		expect(of({serving: pending}, {...gone, snapshotLeaves: true})).toMatchObject({do: 'abandonClaim'});
+		expect(of({serving: pending}, {...gone, snapshotLost: true})).toMatchObject({do: 'abandonClaim'});
 		expect(of({serving: {state: 'none'}}, {...gone, claim: restored({phase: 'Bound'}), volume: volume()}).do).toBe(
 			'nothing',
 		);

@@ -11,7 +11,7 @@ import {isRefusal, type Source} from '../api/source.ts';
 import type {Population} from '../populate/population.ts';
 import {mostRestores} from '../smartclone/driver-policy.ts';
 import type {CloneRequest} from '../smartclone/requests.ts';
-import {parseFailure} from '../smartclone/provisioning-failure.ts';
+import {type Failure, parseFailure} from '../smartclone/provisioning-failure.ts';
 import type {PaceLimits} from '../smartclone/restore-pace.ts';
 import type {Serving} from '../smartclone/serving.ts';
 import {
@@ -234,7 +234,7 @@ function tendRestore(
 	const way: CloneWay = claim.spec.dataSource?.kind === 'VolumeSnapshot' ? 'snapshot' : 'csi-clone';
 	if (isGivenUp(gaveUp, way)) return {do: 'abandonClaim', claim};
 	// What it should be restored from is lost, or about to be: made anew from another snapshot.
-	const isLost = serving?.state === 'none' || observed.snapshotLeaves;
+	const isLost = serving?.state === 'none' || observed.snapshotLost;
 	if (way === 'snapshot' && isLost) return {do: 'abandonClaim', claim};
 	// The snapshot that the user named is all there is, for a copy as well.
 	const isOnlySource = origin.kind === 'VolumeSnapshot' && observed.making?.failure?.kind === 'notFound';
@@ -252,7 +252,7 @@ function tendPopulated(
 	claim: PersistentVolumeClaim,
 	population: Population,
 ): DataVolumePlan {
-	const {clone, cloneSource, making, happened} = observed;
+	const {clone, cloneSource, making, happened, snapshotLost} = observed;
 	const waiting = wait('Population', population.message);
 	if (!clone) return sourceObject(observed, dataVolume) ?? waiting;
 	const {gaveUp, serving, origin, decision, problem} = clone;
@@ -262,7 +262,8 @@ function tendPopulated(
 	const needsOne = ofShared || (!cloneSource && decision !== undefined && needsShared(decision));
 	// Nothing was read yet of what is gone: made anew. What was restored already is its own.
 	const hasBegun = population.stage !== 'waiting' && !reads;
-	if (needsOne && serving?.state === 'none' && !hasBegun) return {do: 'abandonClaim', claim};
+	const isLost = serving?.state === 'none' || (ofShared && snapshotLost);
+	if (needsOne && isLost && !hasBegun) return {do: 'abandonClaim', claim};
 	// To be copied from a claim that is gone, while what was cut for it is there: caches were late when it was begun.
 	const hasLost = cloneSource?.spec.source.kind === 'PersistentVolumeClaim' && problem?.reason === 'CloneWithoutSource';
 	if (hasLost && serving && serving.state !== 'none' && !hasBegun) return {do: 'abandonClaim', claim};
@@ -436,6 +437,12 @@ function notQuiet(clone: ObservedClone): DataVolumePlan | undefined {
 		: undefined;
 }
 
+const cutDeadlineMs = ({deadlines}: Observed, {policy}: ObservedClone) =>
+	policy.cutDeadlineSeconds === undefined ? deadlines.cutMs : policy.cutDeadlineSeconds * 1000;
+
+const storageSays = (failure: Failure | undefined) =>
+	failure ? `. The storage says (${failure.code}): ${failure.message}` : '';
+
 /** ListSnapshots of some storages shows a new snapshot late. */
 const unlistedMs = 30_000;
 
@@ -446,9 +453,9 @@ function tendAlias(
 	{alias, message}: Extract<Serving, {state: 'pending'}>,
 ): DataVolumePlan | undefined {
 	if (!alias) return undefined;
-	const {shared, gaveUp, policy} = clone;
+	const {shared, gaveUp} = clone;
 	const failure = alias.error === undefined ? undefined : parseFailure(alias.error);
-	const deadlineMs = (policy.cutDeadlineSeconds ?? observed.deadlines.cutMs / 1000) * 1000;
+	const deadlineMs = cutDeadlineMs(observed, clone);
 	const forMs = observed.nowMs - Date.parse(alias.since ?? '');
 	const way = 'snapshot';
 	if (shared && failure?.kind === 'notFound' && forMs > Math.min(unlistedMs, deadlineMs)) {
@@ -457,7 +464,7 @@ function tendAlias(
 			? {do: 'recordTries', dataVolume, gaveUp: {...gaveUp, lostClaim: alias.uid}, lost}
 			: giveUp(dataVolume, clone, {way, code: failure.code, message: failure.message}, lost);
 	}
-	const said = failure ? `. The storage says (${failure.code}): ${failure.message}` : '';
+	const said = storageSays(failure);
 	if (forMs <= deadlineMs) return wait('SnapshotNotReady', `${message}${said}`);
 	const why = `The snapshot was not available in the namespace within ${deadlineMs / 1000} s${said}`;
 	return giveUp(dataVolume, clone, {way, code: 'CutDeadline', message: why});
@@ -466,7 +473,7 @@ function tendAlias(
 /** The storage makes the snapshot: what it said, and for how long, may be enough to go another way. */
 function tendCut(observed: Observed, given: Start): DataVolumePlan {
 	const {dataVolume, clone, decision} = given;
-	const {serving, policy} = clone;
+	const {serving} = clone;
 	if (serving?.state !== 'pending') return nothing;
 	const {cut, message} = serving;
 	if (!cut) return tendAlias(observed, given, serving) ?? wait('SnapshotNotReady', message);
@@ -481,9 +488,9 @@ function tendCut(observed: Observed, given: Start): DataVolumePlan {
 	}
 	// What has not begun waits for other cuts, or for snapshots to go of which the storage takes no more.
 	const patience = !cut.isBegun ? busyPatience : failure?.kind === 'busy' ? busyCutPatience : 1;
-	const deadlineMs = (policy.cutDeadlineSeconds ?? observed.deadlines.cutMs / 1000) * 1000 * patience;
+	const deadlineMs = cutDeadlineMs(observed, clone) * patience;
 	const forMs = observed.nowMs - Date.parse(cut.since ?? '');
-	const said = failure ? `. The storage says (${failure.code}): ${failure.message}` : '';
+	const said = storageSays(failure);
 	if (forMs > deadlineMs) {
 		const why = `The snapshot was not ready within ${deadlineMs / 1000} s${said}`;
 		return giveUp(dataVolume, clone, {way, code: 'CutDeadline', message: why});

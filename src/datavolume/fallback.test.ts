@@ -323,6 +323,12 @@ describe('a copy', () => {
 		const clone = {decision: by('copySnapshot'), serving: {state: 'none'}} as const;
 		expect(planOf(copying('waiting'), clone)).toEqual({do: 'abandonClaim', claim: populated});
 		expect(planOf(copying('running'), clone)).toMatchObject({do: 'wait', reason: 'Population'});
+		const another = {decision: by('copySnapshot')};
+		expect(planOf({...copying('waiting'), snapshotLost: true}, another)).toEqual({
+			do: 'abandonClaim',
+			claim: populated,
+		});
+		expect(planOf({...copying('running'), snapshotLost: true}, another)).toMatchObject({do: 'wait'});
 	});
 
 	test('whose snapshot is lost while it is restored to be read begins anew', () => {

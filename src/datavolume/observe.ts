@@ -1,7 +1,7 @@
 /** Everything that one DataVolume depends on, read from the caches into one value, the clock included. */
 import type {DataVolume} from '../api/datavolume.ts';
 import type {PersistentVolume, PersistentVolumeClaim} from '../api/kubernetes.ts';
-import {annotations, cdiGroup, cloneSourceName, copyClaimName, importSourceName} from '../api/names.ts';
+import {annotations, cdiGroup, cloneSourceName, copyClaimName, importSourceName, stripeNumber} from '../api/names.ts';
 import type {VolumeCloneSource, VolumeImportSource} from '../api/populator.ts';
 import {isRefusal, parseSource, type Source, type SourceRefusal} from '../api/source.ts';
 import type {Caches} from '../kube/caches.ts';
@@ -40,10 +40,11 @@ export interface Observed {
 	readonly rendered: Rendered | RenderProblem;
 	readonly clone: ObservedClone | undefined;
 	/**
-	 * The shared snapshot, or the alias of it, that the claim is restored from is being deleted. That waits for the claim, and
-	 * no restore begins any more: they would wait for each other, whatever the request is assigned to by now.
+	 * The shared snapshot, or the alias of it, that the claim is made from is being deleted, or was, and the request is assigned
+	 * to another one by now. What is being deleted waits for the claim, and no restore begins any more: they would wait for each
+	 * other. A leader that sees late makes a claim from what is gone already.
 	 */
-	readonly snapshotLeaves: boolean;
+	readonly snapshotLost: boolean;
 	/** The DataVolume's own claim, or one that is made to fill it: the one that the storage has trouble with, if any. */
 	readonly making: ObservedMaking | undefined;
 	/** How a claim is filled whose way was left open: known from its prime claim, as soon as there is one. */
@@ -112,11 +113,20 @@ function observeMaking(
 	return {...found, forMs: since === undefined || Number.isNaN(since) ? 0 : Math.max(0, now() - since)};
 }
 
-function isSnapshotLeaving(caches: Caches, claim: PersistentVolumeClaim | undefined): boolean {
-	const source = claim?.spec.dataSource;
-	if (source?.kind !== 'VolumeSnapshot') return false;
-	const snapshot = caches.store(resources.volumeSnapshots).get(claim?.metadata.namespace, source.name);
-	return snapshot?.metadata.deletionTimestamp !== undefined;
+function isSnapshotLost(
+	caches: Caches,
+	{shared, serving}: ObservedClone,
+	claim: PersistentVolumeClaim,
+	cloneSource: VolumeCloneSource | undefined,
+): boolean {
+	const {kind, name, namespace} = claim.spec.dataSource
+		? {...claim.spec.dataSource, namespace: claim.metadata.namespace}
+		: {...cloneSource?.spec.source, namespace: cloneSource?.metadata.namespace};
+	if (!serving || kind !== 'VolumeSnapshot' || name === undefined) return false;
+	const snapshot = caches.store(resources.volumeSnapshots).get(namespace, name);
+	if (snapshot) return snapshot.metadata.deletionTimestamp !== undefined;
+	// One of the SharedSnapshot that it is assigned to may be shown later than the claim that a leader before made from it.
+	return shared !== undefined && stripeNumber(shared.metadata.uid ?? '', name) === undefined;
 }
 
 const nowhere: SourceRefusal = {reason: 'Invalid', message: ''};
@@ -147,6 +157,7 @@ export function observe(key: string, context: ObserveContext): Observed {
 	const cloneSources = caches.store(resources.volumeCloneSources).byIndex(cloneSourcesByDataVolume.name, key);
 	const isOurs = (cloneSource: VolumeCloneSource) =>
 		uid !== undefined && cloneSource.metadata.name === cloneSourceName(uid);
+	const ownCloneSource = cloneSources.find(isOurs);
 	const populated = claim?.spec.dataSourceRef?.apiGroup === cdiGroup;
 	const made = populated ? caches.store(resources.persistentVolumeClaims).byIndex(claimsByTarget.name, key) : [];
 	const prime = claim && made.find(({metadata}) => metadata.name === copyClaimName(claim.metadata.uid ?? ''));
@@ -163,7 +174,7 @@ export function observe(key: string, context: ObserveContext): Observed {
 			: undefined,
 		rendered,
 		clone,
-		snapshotLeaves: clone?.serving !== undefined && isSnapshotLeaving(caches, claim),
+		snapshotLost: claim !== undefined && clone !== undefined && isSnapshotLost(caches, clone, claim, ownCloneSource),
 		making: claim && clone && claim.status?.phase !== 'Bound' ? observeMaking(context, claim, made) : undefined,
 		happened: prime && (prime.spec.dataSource ? 'snapshot' : 'copy'),
 		nowMs: now(),
@@ -171,7 +182,7 @@ export function observe(key: string, context: ObserveContext): Observed {
 		population: populated ? populationOf(claim) : undefined,
 		percent: percentOf(claim?.metadata.uid ?? ''),
 		importSource: uid ? caches.store(resources.volumeImportSources).get(namespace, importSourceName(uid)) : undefined,
-		cloneSource: cloneSources.find(isOurs),
+		cloneSource: ownCloneSource,
 		orphanSources: cloneSources.filter((cloneSource) => !isOurs(cloneSource)),
 		node: isRenderProblem(rendered)
 			? undefined

@@ -3,7 +3,7 @@
  * assigning and closing never overlap: the proof behind rule GroupCommit (see sharing.ts).
  */
 import type {KubeObject} from '../api/kubernetes.ts';
-import {annotations, labels} from '../api/names.ts';
+import {annotations} from '../api/names.ts';
 import type {SharedSnapshot} from '../api/sharedsnapshot.ts';
 import type {Caches} from '../kube/caches.ts';
 import type {KubeApi} from '../kube/client.ts';
@@ -19,7 +19,7 @@ import {eventOf} from './events.ts';
 import {execute, type RefusedAlias} from './execute.ts';
 import {LastUse} from './last-use.ts';
 import {LostSnapshots} from './lost-snapshots.ts';
-import {addSharingIndexes, type Observed, observe, sharedBySource, sharedByUid} from './observe.ts';
+import {addSharingIndexes, type Observed, observe, sharedBySource, sharedByUid, sharedUidsOf} from './observe.ts';
 import {retirementsTotal} from './metrics.ts';
 import {makeOrphanController} from './orphan-controller.ts';
 import {RefusedAliases} from './refused-aliases.ts';
@@ -74,10 +74,10 @@ export function makeSmartClone(options: SmartCloneOptions): SmartClone {
 
 	const shareds = caches.store(resources.sharedSnapshots);
 	const isKnown = (key: string) => shareds.byIndex(sharedBySource.name, key).length > 0 || waiting.of(key).length > 0;
-	const ofSharedUid = (object: KubeObject | undefined): string[] => {
-		const uid = object?.metadata.labels?.[labels.sharedSnapshotUid];
-		return uid ? shareds.byIndex(sharedByUid.name, uid).map((shared) => sourceKey(shared.spec.source)) : [];
-	};
+	const ofSharedUid = (object: KubeObject | undefined): string[] =>
+		(object ? sharedUidsOf(object) : [])
+			.flatMap((uid) => shareds.byIndex(sharedByUid.name, uid))
+			.map((shared) => sourceKey(shared.spec.source));
 	function tellRefused(shared: SharedSnapshot, refusedAliases: readonly RefusedAlias[]): void {
 		for (const {key, namespace, message} of refusedAliases) {
 			refused.add(key);

@@ -2,7 +2,7 @@
  * What a CSI driver wants of whoever clones its volumes. One row a driver, with where it is known from; a StorageClass
  * annotation overrides a cell. Drivers not listed get the defaults.
  */
-import {annotations} from '../api/names.ts';
+import {annotations, mostStripes} from '../api/names.ts';
 import type {StorageClass} from '../api/kubernetes.ts';
 
 /** Whether a claim is cloned by the driver itself (dataSource = a claim): before sharing, where sharing is impossible, or never. */
@@ -155,7 +155,6 @@ const rowByDriver = new Map(
 	driverRows.flatMap(({drivers, cells}) => drivers.map((driver) => [driver, cells] as const)),
 );
 
-const mostStripes = 32;
 const mostInFlight = 1000;
 const mostSeconds = 7 * day;
 

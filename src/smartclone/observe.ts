@@ -1,5 +1,5 @@
 /** Everything that the life of one source's shared snapshots depends on, read from the caches into one value. */
-import type {PersistentVolumeClaim} from '../api/kubernetes.ts';
+import type {KubeObject, PersistentVolumeClaim} from '../api/kubernetes.ts';
 import {labels, stripeName, stripeNumber} from '../api/names.ts';
 import type {ContentKey, SharedSnapshot} from '../api/sharedsnapshot.ts';
 import type {VolumeSnapshot, VolumeSnapshotContent} from '../api/snapshot.ts';
@@ -90,14 +90,13 @@ export const sharedByUid: Index<SharedSnapshot> = {
 	keys: (shared) => [shared.metadata.uid ?? ''],
 };
 
-/** Stripes and aliases alike. */
-const byShared = {
-	name: 'sharedSnapshot',
-	keys: (object: VolumeSnapshot | VolumeSnapshotContent) => {
-		const uid = object.metadata.labels?.[labels.sharedSnapshotUid];
-		return uid ? [uid] : [];
-	},
-};
+/** Of the SharedSnapshot that a stripe or an alias belongs to, or did; empty for anything else. */
+export function sharedUidsOf({metadata}: KubeObject): string[] {
+	const uid = metadata.labels?.[labels.sharedSnapshotUid];
+	return uid ? [uid] : [];
+}
+
+const byShared = {name: 'sharedSnapshot', keys: sharedUidsOf};
 export const snapshotByShared: Index<VolumeSnapshot> = byShared;
 export const contentByShared: Index<VolumeSnapshotContent> = byShared;
 

@@ -1,6 +1,4 @@
 /** Takes down what is left of SharedSnapshots that are gone. Key: the UID of one. */
-import type {KubeObject} from '../api/kubernetes.ts';
-import {labels} from '../api/names.ts';
 import type {Caches} from '../kube/caches.ts';
 import type {KubeApi} from '../kube/client.ts';
 import {Controller, watch} from '../kube/controller.ts';
@@ -8,7 +6,7 @@ import * as resources from '../kube/resources.ts';
 import type {Clock} from '../process/clock.ts';
 import type {Logger} from '../process/log.ts';
 import {execute, type ExecuteContext} from './execute.ts';
-import {sharedByUid} from './observe.ts';
+import {sharedByUid, sharedUidsOf} from './observe.ts';
 import {observeOrphans, removeOrphans} from './orphans.ts';
 
 /** The end of a SharedSnapshot may be shown before the end of what it had: kinds are watched apart. */
@@ -31,10 +29,6 @@ export interface OrphanOptions extends Pick<ExecuteContext, 'requests' | 'waitin
 
 export function makeOrphanController({api, caches, clock, log, requests, waiting}: OrphanOptions): Controller {
 	const sinceMs = new Map<string, number>();
-	const sharedUid = ({metadata}: KubeObject): string[] => {
-		const uid = metadata.labels?.[labels.sharedSnapshotUid];
-		return uid ? [uid] : [];
-	};
 	return new Controller({
 		name: 'orphans',
 		caches,
@@ -59,8 +53,8 @@ export function makeOrphanController({api, caches, clock, log, requests, waiting
 			return {recheckAfterMs: nextStepMs};
 		},
 		watches: [
-			watch(resources.volumeSnapshots, sharedUid),
-			watch(resources.volumeSnapshotContents, sharedUid),
+			watch(resources.volumeSnapshots, sharedUidsOf),
+			watch(resources.volumeSnapshotContents, sharedUidsOf),
 			watch(resources.sharedSnapshots, ({metadata}, {type}) => (type === 'delete' ? [metadata.uid ?? ''] : [])),
 		],
 	});

@@ -50,6 +50,11 @@ describe('what is left of a SharedSnapshot that is gone', () => {
 		expect(next([untouched])).toMatchObject({do: 'deleteSnapshot', snapshot: untouched});
 	});
 
+	test('is looked for where ours are, also where somebody has a copy of one elsewhere', () => {
+		const copied = snapshot({name: 'mine', namespace: 'another', labels: {[labels.sharedSnapshotUid]: 'gone'}});
+		expect(next([copied, stripe.snapshot, retained])).toMatchObject({do: 'unprotect', content: retained});
+	});
+
 	test('is a content whose VolumeSnapshot is gone', () => {
 		expect(next([retained])).toMatchObject({do: 'unprotect', content: retained, orphaned: true});
 	});

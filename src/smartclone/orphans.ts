@@ -3,7 +3,7 @@
  * sender was a leader before this one), or of a SharedSnapshot whose finalizer somebody took off. Taken down in the order in
  * which those of a retired one are. Pure.
  */
-import {onesnapVersion, stripeNumber} from '../api/names.ts';
+import {mostStripes, onesnapVersion, stripeNumber} from '../api/names.ts';
 import type {SharedSnapshot} from '../api/sharedsnapshot.ts';
 import type {Caches} from '../kube/caches.ts';
 import * as resources from '../kube/resources.ts';
@@ -13,14 +13,16 @@ import {aliasesOf, contentByShared, type ObservedShared, snapshotByShared, strip
 
 /** What is left of the SharedSnapshot of this UID, as one that is draining; undefined where nothing is. */
 export function observeOrphans(caches: Caches, uid: string): ObservedShared | undefined {
-	const snapshots = caches.store(resources.volumeSnapshots).byIndex(snapshotByShared.name, uid);
-	const contents = caches.store(resources.volumeSnapshotContents).byIndex(contentByShared.name, uid);
 	// By name as well: whoever copies one of ours for himself copies its labels along.
-	const numbers = [
-		...snapshots.map(({metadata}) => stripeNumber(uid, metadata.name)),
-		...contents.map(({spec}) => stripeNumber(uid, spec.volumeSnapshotRef.name ?? '')),
-	].filter((number) => number !== undefined);
-	if (numbers.length === 0) return undefined;
+	const snapshots = caches
+		.store(resources.volumeSnapshots)
+		.byIndex(snapshotByShared.name, uid)
+		.filter(({metadata}) => stripeNumber(uid, metadata.name) !== undefined);
+	const contents = caches
+		.store(resources.volumeSnapshotContents)
+		.byIndex(contentByShared.name, uid)
+		.filter(({spec}) => stripeNumber(uid, spec.volumeSnapshotRef.name ?? '') !== undefined);
+	if (snapshots.length + contents.length === 0) return undefined;
 	const original = snapshots.find(({spec}) => spec.source.persistentVolumeClaimName !== undefined);
 	const originalContent = contents.find(({spec}) => spec.source.volumeHandle !== undefined);
 	const object: SharedSnapshot = {
@@ -41,7 +43,7 @@ export function observeOrphans(caches: Caches, uid: string): ObservedShared | un
 				name: original?.spec.source.persistentVolumeClaimName ?? '',
 			},
 			volumeSnapshotClassName: '',
-			stripes: Math.max(...numbers) + 1,
+			stripes: mostStripes,
 			closed: true,
 			declaredImmutable: false,
 		},

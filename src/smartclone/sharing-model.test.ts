@@ -280,6 +280,22 @@ describe('sharing goes right where', () => {
 				...([{do: 'briefWriter'}, ...turns(3)] as const),
 			],
 		],
+		[
+			'a late leader makes a claim from a snapshot that is gone, and its request is assigned to another one by now',
+			one,
+			[
+				...([request, ...turns(3), {do: 'turns', count: 3}, {do: 'deliverAll', standby: true}] as const),
+				...([
+					{do: 'vanish', index: 0},
+					{do: 'turns', count: 3, restore: true},
+				] as const),
+				...([{do: 'turns', count: 4}, {do: 'deliver', index: 0}, {do: 'provisioner'}] as const),
+				...([
+					{do: 'sharing', fault: 'held'},
+					{do: 'dataVolume', index: 0},
+				] as const),
+			],
+		],
 	])('%s', async (_, options, steps) => {
 		expect(await problemOf(options, steps)).toBeUndefined();
 	});

@@ -50,7 +50,7 @@ export function observedDataVolume(of: DataVolume, given: Partial<Observed> = {}
 		orphanSources: [],
 		node: undefined,
 		namespaceLeaves: false,
-		snapshotLeaves: false,
+		snapshotLost: false,
 		...given,
 	};
 }

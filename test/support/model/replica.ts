@@ -3,7 +3,7 @@
  * writes go wrong in the ways there are: not done, done but not answered, and each of them as the last thing it does.
  */
 import type {SharedSnapshot} from '../../../src/api/sharedsnapshot.ts';
-import {annotations, labels} from '../../../src/api/names.ts';
+import {annotations} from '../../../src/api/names.ts';
 import {decide as decideDataVolume, type DataVolumePlan} from '../../../src/datavolume/decide.ts';
 import {execute as executeDataVolume} from '../../../src/datavolume/execute.ts';
 import {addIndexes, observe as observeDataVolume} from '../../../src/datavolume/observe.ts';
@@ -22,7 +22,7 @@ import {decide, type SharingPlan} from '../../../src/smartclone/decide.ts';
 import {execute, type ExecuteContext} from '../../../src/smartclone/execute.ts';
 import {LastUse} from '../../../src/smartclone/last-use.ts';
 import {LostSnapshots} from '../../../src/smartclone/lost-snapshots.ts';
-import {addSharingIndexes, type Observed, observe} from '../../../src/smartclone/observe.ts';
+import {addSharingIndexes, type Observed, observe, sharedUidsOf} from '../../../src/smartclone/observe.ts';
 import {isGone} from '../../../src/smartclone/orphan-controller.ts';
 import {observeOrphans, removeOrphans} from '../../../src/smartclone/orphans.ts';
 import {RefusedAliases} from '../../../src/smartclone/refused-aliases.ts';
@@ -168,7 +168,7 @@ export class Replica {
 		const labelled = [
 			...caches.store(resources.volumeSnapshots).list(),
 			...caches.store(resources.volumeSnapshotContents).list(),
-		].map(({metadata}: KubeObject) => metadata.labels?.[labels.sharedSnapshotUid]);
+		].flatMap(sharedUidsOf);
 		const known = new Set(
 			caches
 				.store(resources.sharedSnapshots)
@@ -178,9 +178,9 @@ export class Replica {
 		const signal = new AbortController().signal;
 		let isIdle = true;
 		for (const uid of new Set(labelled)) {
-			const orphans = uid === undefined || known.has(uid) ? undefined : observeOrphans(caches, uid);
+			const orphans = known.has(uid) ? undefined : observeOrphans(caches, uid);
 			const plan = orphans && removeOrphans(orphans);
-			if (!plan || !uid) continue;
+			if (!plan) continue;
 			await this.#round(undefined, async () => {
 				if (!(await isGone(this.#api, uid, signal))) return;
 				isIdle = false;
