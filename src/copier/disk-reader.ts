@@ -26,7 +26,8 @@ const zeros = Buffer.alloc(chunkBytes);
 const nothing = () => {};
 
 export interface ReadOptions {
-	readonly extents: readonly Extent[];
+	/** Where there is data, as soon as that is known. */
+	readonly extents: () => readonly Extent[] | undefined;
 	readonly buffers: PageBuffers;
 	readonly fromBytes: number;
 	readonly sizeBytes: number;

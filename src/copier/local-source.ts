@@ -40,16 +40,28 @@ export class LocalSource implements CopySource {
 
 	async copyDisk({writer, onProgress, ...wanted}: DiskWanted): Promise<void> {
 		const {sizeBytes, signal} = wanted;
-		const extents = await (this.#extents ?? sourceExtents(this.#volume, {sizeBytes, signal}));
+		let extents: readonly Extent[] | undefined;
+		let failure: unknown;
+		// What is read meanwhile shows by itself whether it is zero.
+		const mapped = (this.#extents ?? sourceExtents(this.#volume, {sizeBytes, signal})).then(
+			(found) => {
+				extents = found;
+			},
+			(error: unknown) => {
+				failure = error;
+			},
+		);
 		await using file = await DirectFile.open(diskPath(this.#volume), constants.O_RDONLY);
 		const buffers = new PageBuffers({count: bufferCount, bufferBytes: chunkBytes});
 		try {
-			for await (const piece of readPieces(file, {...wanted, extents, buffers})) {
+			for await (const piece of readPieces(file, {...wanted, extents: () => extents, buffers})) {
+				if (failure !== undefined) throw failure;
 				await writer.write(piece);
 				onProgress(piece.end);
 			}
 			await writer.finish();
 		} finally {
+			await mapped;
 			await writer.settle();
 		}
 	}

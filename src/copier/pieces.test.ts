@@ -4,12 +4,10 @@ import {planPieces} from './pieces.ts';
 import {dataExtents, parseMapLine} from './source-extents.ts';
 
 const chunkBytes = 8;
-const plan = (extents: Array<[number, number]>, fromBytes: number, sizeBytes: number) => [
-	...planPieces(
-		extents.map(([start, end]) => ({start, end})),
-		{fromBytes, sizeBytes, chunkBytes},
-	),
-];
+const plan = (given: Array<[number, number]>, fromBytes: number, sizeBytes: number) => {
+	const extents = given.map(([start, end]) => ({start, end}));
+	return [...planPieces(() => extents, {fromBytes, sizeBytes, chunkBytes})];
+};
 
 describe('planPieces', () => {
 	test.each<[string, Array<[number, number]>, number, string]>([
@@ -31,6 +29,17 @@ describe('planPieces', () => {
 	])('%s', (_, extents, from, pieces) => {
 		const told = plan(extents, from, 30).map(({start, end, isHole}) => `${start}-${end}${isHole ? ' hole' : ''}`);
 		expect(told.join(', ')).toBe(pieces);
+	});
+
+	test.each([
+		[1, '0-8, 8-16 hole, 16-24, 24-30 hole'],
+		[3, '0-8, 8-16, 16-24, 24-30 hole'],
+		[9, '0-8, 8-16, 16-24, 24-30'],
+	])('reads from the start until it is known, %i pieces later, where the data are', (later, expected) => {
+		let asked = 0;
+		const known = () => (asked++ < later ? undefined : [{start: 20, end: 22}]);
+		const pieces = [...planPieces(known, {fromBytes: 0, sizeBytes: 30, chunkBytes})];
+		expect(pieces.map(({start, end, isHole}) => `${start}-${end}${isHole ? ' hole' : ''}`).join(', ')).toBe(expected);
 	});
 
 	test('leaves no gap, reads all data, and cuts a disk in the same way wherever it begins', () => {

@@ -109,7 +109,14 @@ async function sendDisk(
 	let failure: unknown;
 	let sent = chain;
 	try {
-		for await (const piece of readPieces(file, {extents, buffers, fromBytes, sizeBytes, onRead: () => {}, signal})) {
+		for await (const piece of readPieces(file, {
+			extents: () => extents,
+			buffers,
+			fromBytes,
+			sizeBytes,
+			onRead: () => {},
+			signal,
+		})) {
 			const {frame, payload} = frameOf(piece);
 			sent = extendChain(sent, frame, chunkBytes);
 			const one = sendFrame(socket, frame, payload)
