@@ -1,4 +1,4 @@
-import {Client, credentials, type ServiceError} from '@grpc/grpc-js';
+import {Client, credentials, Metadata, type ServiceError} from '@grpc/grpc-js';
 import type {Snapshot, Volume} from './messages.ts';
 import {isService, loadDefinitions} from './server.ts';
 
@@ -10,6 +10,9 @@ export type CsiResponse = {
 	readonly next_token?: string;
 };
 
+/** Longer than any call takes on a busy machine. */
+const mostMs = 120_000;
+
 /** Calls a CSI driver as a sidecar or the kubelet would. */
 export type CsiClient = {
 	/** `rpc` with its service: `Controller/CreateVolume`. Rejects with grpc-js' ServiceError. */
@@ -19,7 +22,11 @@ export type CsiClient = {
 
 export async function connect(csiSocket: string, csiProto: string): Promise<CsiClient> {
 	const definitions = await loadDefinitions(csiProto);
-	const client = new Client(`unix://${csiSocket}`, credentials.createInsecure());
+	const client = new Client(`unix://${csiSocket}`, credentials.createInsecure(), {
+		'grpc.max_reconnect_backoff_ms': 500,
+	});
+	// A driver that is just being started is waited for, and not told of as one that said no.
+	const metadata = new Metadata({waitForReady: true});
 	return {
 		call: (rpc, request) => {
 			const [service = '', name = ''] = rpc.split('/');
@@ -30,7 +37,8 @@ export async function connect(csiSocket: string, csiProto: string): Promise<CsiC
 			return new Promise((resolve, reject) => {
 				const done = (error: ServiceError | null, response?: object) =>
 					error ? reject(error) : resolve({...response});
-				client.makeUnaryRequest(path, requestSerialize, responseDeserialize, request, done);
+				const options = {deadline: Date.now() + mostMs};
+				client.makeUnaryRequest(path, requestSerialize, responseDeserialize, request, metadata, options, done);
 			});
 		},
 		close: () => client.close(),
