@@ -14,7 +14,13 @@ export function failureOfStatus(
 			`${answered}: there is no such file. Check the URL of the DataVolume's source.`,
 		);
 	}
-	if (status === 401 || status === 403 || status === 407) {
+	if (status === 407) {
+		return new WorkerError(
+			'SourceForbidden',
+			`${answered}: the proxy wants other credentials. They are in the proxy's URL, in the settings of onesnap's controller.`,
+		);
+	}
+	if (status === 401 || status === 403) {
 		return new WorkerError(
 			'SourceForbidden',
 			`${answered}: the server does not let this worker read the file. Check the secretRef and the extra headers of the source, and that a signed URL has not expired.`,
@@ -53,10 +59,10 @@ const trustCodes: ReadonlySet<string> = new Set([
 
 /** A request that ended without an answer, or in the middle of one. */
 export function failureOfConnection(error: unknown, url: string): WorkerError {
-	if (error instanceof WorkerError) return error;
+	for (let each = error; each instanceof Error; each = each.cause) if (each instanceof WorkerError) return each;
 	const code = errorCode(error);
-	const words = error instanceof Error ? error.message : String(error);
-	if (code !== undefined && (trustCodes.has(code) || code.startsWith('ERR_TLS_') || code.startsWith('ERR_SSL_'))) {
+	const words = wordsOf(error);
+	if (isDistrust(code)) {
 		return new WorkerError(
 			'SourceUntrusted',
 			`GET ${url}: the TLS connection cannot be trusted (${code}: ${words}). Give the authority that signed the server's certificate in a certConfigMap, or correct the host name.`,
@@ -73,8 +79,58 @@ export function failureOfConnection(error: unknown, url: string): WorkerError {
 	);
 }
 
+/** What a proxy's answer to CONNECT means, where it is no tunnel. */
+export function failureOfProxy(
+	status: number,
+	{
+		proxy,
+		endpoint,
+		headers,
+		now = Date.now(),
+	}: {proxy: string; endpoint: string; headers: IncomingHttpHeaders; now?: number},
+): WorkerError {
+	const answered = `The proxy ${proxy} answered ${status} when it was asked for a tunnel to ${endpoint}`;
+	if (status === 401 || status === 403 || status === 407) {
+		return new WorkerError(
+			'SourceForbidden',
+			`${answered}. Its credentials are in its URL, in the settings of onesnap's controller; it may also forbid this host or port.`,
+		);
+	}
+	return new WorkerError('SourceUnavailable', `${answered}.`, {
+		retryAfterMs: parseRetryAfterMs(headers['retry-after'], now),
+	});
+}
+
+/** The proxy itself cannot be reached, or not be trusted. */
+export function failureOfProxyConnection(
+	error: unknown,
+	{proxy, endpoint}: {proxy: string; endpoint: string},
+): WorkerError {
+	if (error instanceof WorkerError) return error;
+	const code = errorCode(error);
+	const words = `${code === undefined ? '' : `${code}: `}${wordsOf(error)}`;
+	if (isDistrust(code)) {
+		return new WorkerError(
+			'SourceUntrusted',
+			`The proxy ${proxy} cannot be trusted (${words}). Its authority belongs into the ConfigMap of the controller's setting --import-proxy-ca-configmap.`,
+			{cause: error},
+		);
+	}
+	return new WorkerError('SourceUnreachable', `The proxy ${proxy} opened no tunnel to ${endpoint} (${words}).`, {
+		cause: error,
+	});
+}
+
+function isDistrust(code: string | undefined): boolean {
+	return code !== undefined && (trustCodes.has(code) || code.startsWith('ERR_TLS_') || code.startsWith('ERR_SSL_'));
+}
+
+function wordsOf(error: unknown): string {
+	return error instanceof Error ? error.message : String(error);
+}
+
 /** The code of an error or of the innermost cause that has one (got wraps the errors of node). */
-function errorCode(error: unknown): string | undefined {
+export function errorCode(error: unknown): string | undefined {
 	let found: string | undefined;
 	for (let each: unknown = error; each instanceof Error; each = each.cause) {
 		const code: unknown = 'code' in each ? each.code : undefined;

@@ -1,9 +1,5 @@
-import {execFile} from 'node:child_process';
-import {mkdtemp, readFile, rm} from 'node:fs/promises';
-import {tmpdir} from 'node:os';
-import {join} from 'node:path';
-import {promisify} from 'node:util';
 import {afterAll, afterEach, beforeAll, describe, expect, test} from 'vitest';
+import {makeCertificate} from '../../test/support/certificate.ts';
 import {noise} from '../../test/support/disk-images.ts';
 import {type Behaviour, type ImageServer, startImageServer} from '../../test/support/image-server.ts';
 import {silentLogger} from '../process/log.ts';
@@ -191,7 +187,7 @@ describe('a server whose certificate nobody knows', () => {
 	let certificate = '';
 
 	beforeAll(async () => {
-		const tls = await makeCertificate();
+		const tls = await makeCertificate('IP:127.0.0.1');
 		certificate = tls.cert;
 		secure = await startImageServer({files: {[path]: contents}, tls});
 	});
@@ -214,18 +210,6 @@ describe('a server whose certificate nobody knows', () => {
 		await expect(openSource({url})).rejects.toThrow(expect.objectContaining({reason: 'SourceUntrusted'}));
 	});
 });
-
-/** A self-signed one for 127.0.0.1. */
-async function makeCertificate(): Promise<{key: string; cert: string}> {
-	const folder = await mkdtemp(join(tmpdir(), 'onesnap-tls-'));
-	const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')];
-	const subject = ['-subj', '/CN=onesnap test', '-addext', 'subjectAltName=IP:127.0.0.1'];
-	const args = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2'];
-	await promisify(execFile)('openssl', [...args, ...subject, '-keyout', key, '-out', cert]);
-	const pair = {key: await readFile(key, 'utf8'), cert: await readFile(cert, 'utf8')};
-	await rm(folder, {recursive: true});
-	return pair;
-}
 
 test.each([
 	['bytes 0-99/1000', {start: 0, end: 100, totalBytes: 1000}],

@@ -58,7 +58,7 @@ export async function openHttpSource(
 	const credentials = options.access.credentials ?? credentialsOf(url);
 	url.username = '';
 	url.password = '';
-	const requester = new HttpRequester(url, {...options.access, ...(credentials && {credentials})});
+	const requester = new HttpRequester(url, {...options.access, ...(credentials && {credentials})}, log);
 	try {
 		return await withRetries({retry, log, signal}, () => probe({url, requester, retry, log, headBytes, signal}));
 	} catch (error) {

@@ -7,6 +7,7 @@ import {
 	makeCopierPod,
 	makeCopySourceClaim,
 	makeImporterPod,
+	makeImportPrivate,
 	makeCopyKey,
 	makePrimeClaim,
 	makeReceiverPod,
@@ -152,6 +153,58 @@ describe('importer', () => {
 				{name: 'certs', configMap: {name: 'authorities'}},
 			]),
 		);
+	});
+
+	describe('passwords and signatures', () => {
+		const url = 'https://me:s3cret@example.com/disk.qcow2?X-Signature=s1gned';
+		const importProxy = {
+			http: 'http://proxy:3128/',
+			https: 'http://me:pr0xy@proxy:3128/',
+			noProxy: '.example.org',
+			certificates: 'PEM',
+		};
+		const withProxy = {...settings, importProxy};
+		const asked = importSource({spec: {source: {http: {url}}}});
+
+		test('are in a Secret, not in the Pod', () => {
+			const pod = makeImporterPod(target, prime, asked, withProxy);
+			expect(JSON.stringify(pod)).not.toMatch(/s3cret|s1gned|pr0xy|me:/);
+			expect(taskOf(pod)).toMatchObject({
+				source: {
+					url: 'https://example.com/disk.qcow2',
+					proxy: {http: 'http://proxy:3128/', https: 'http://proxy:3128/', noProxy: '.example.org'},
+					privateDir: '/import-private',
+				},
+			});
+			const secret = makeImportPrivate(target, prime, asked, withProxy);
+			expect(secret?.metadata.ownerReferences).toMatchObject([{uid: 'prime-uid'}]);
+			const files = Object.entries(secret?.data ?? {}).map(([name, text]) => [
+				name,
+				Buffer.from(text, 'base64').toString(),
+			]);
+			expect(Object.fromEntries(files)).toEqual({
+				url,
+				httpsProxy: importProxy.https,
+				'proxyCertificates.pem': 'PEM',
+			});
+			expect(pod.spec.volumes).toContainEqual({name: 'private', secret: {secretName: secret?.metadata.name}});
+			expect(pod.spec.containers[0]?.volumeMounts).toContainEqual({
+				name: 'private',
+				mountPath: '/import-private',
+				readOnly: true,
+			});
+		});
+
+		test('no Secret where there are none, and no proxy for a blank disk', () => {
+			const open = importSource({spec: {source: {http}}});
+			expect(makeImportPrivate(target, prime, open, settings)).toBeUndefined();
+			const plain = {...settings, importProxy: {http: 'http://proxy:3128/'}};
+			expect(makeImportPrivate(target, prime, open, plain)).toBeUndefined();
+			expect(taskOf(makeImporterPod(target, prime, open, plain))).not.toHaveProperty('source.privateDir');
+			const nothing = importSource({spec: {source: {blank: {}}}});
+			expect(makeImportPrivate(target, prime, nothing, withProxy)).toBeUndefined();
+			expect(taskOf(makeImporterPod(target, prime, nothing, withProxy))).toMatchObject({source: {kind: 'blank'}});
+		});
 	});
 
 	test('writes to a device whole, without overhead', () => {
