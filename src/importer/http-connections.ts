@@ -12,7 +12,7 @@ import {
 } from 'node:tls';
 import got from 'got';
 import type {ProxySettings} from '../api/import-proxy.ts';
-import {errorCode} from './http-failure.ts';
+import {nodeError} from './http-failure.ts';
 import type {Http2Client} from './http2-client.ts';
 import {chooseProxy, portOf, withoutBrackets} from './proxy-choice.ts';
 import type {Forwarder, Proxy, TunnelAgent} from './proxy-tunnel.ts';
@@ -56,12 +56,14 @@ interface Route {
 	readonly forwarder: Forwarder | undefined;
 }
 
-/** The only protocol we offer is one that the server does not have. */
-const refusalCodes: ReadonlySet<string> = new Set([
-	'ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL',
-	'HPE_INVALID_CONSTANT',
-]);
 const refusalStatuses: ReadonlySet<number> = new Set([426, 505]);
+
+/** The one protocol that we offered is one that the server does not have: it says so, or it answers in another. */
+function isRefusal(error: unknown): boolean {
+	const {code, message} = nodeError(error) ?? {};
+	if (code === 'HPE_INVALID_CONSTANT') return true;
+	return /alert no application protocol|NO_APPLICATION_PROTOCOL/.test(`${code} ${message}`);
+}
 
 export class HttpConnections {
 	readonly #options: ConnectionOptions;
@@ -91,7 +93,7 @@ export class HttpConnections {
 			if (url.protocol === 'http:' || !refusalStatuses.has(answer.status)) return answer;
 			return (await this.#tryHttp2(url, asking, route)) ?? answer;
 		} catch (error) {
-			if (url.protocol === 'http:' || !refusalCodes.has(errorCode(error) ?? '')) throw error;
+			if (url.protocol === 'http:' || !isRefusal(error)) throw error;
 			const answer = await this.#tryHttp2(url, asking, route);
 			if (answer) return answer;
 			throw error;
@@ -217,7 +219,8 @@ function exchangeHttp1(
 		throwHttpErrors: false,
 		retry: {limit: 0},
 		signal,
-		https: {rejectUnauthorized},
+		// Said aloud: a server that has only HTTP/2 then refuses at once, with a code of its own.
+		https: {rejectUnauthorized, alpnProtocols: ['http/1.1']},
 	});
 	return new Promise((resolve, reject) => {
 		stream.once('error', reject);

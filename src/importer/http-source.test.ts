@@ -37,7 +37,11 @@ async function openSource({
 	const source = await openHttpSource(
 		{
 			url,
-			access: {headers: {}, certificates: [], insecureSkipVerify: false, stallMs: 300, connections: 8, ...access},
+			access: {
+				...{headers: {}, certificates: [], insecureSkipVerify: false, connections: 8},
+				...{stallMs: 300, slow: {bytes: 1000, withinMs: 200}},
+				...access,
+			},
 			retry: {attempts: 3, baseMs: 2, longestMs: 20},
 			log: silentLogger,
 		},
@@ -74,6 +78,7 @@ describe('every byte arrives, once and in order, from a server that', () => {
 		['cuts the connection again and again', {after: 1, times: 20, cutAfterBytes: 20_000}],
 		['cuts before the first byte', {after: 1, times: 2, cutAfterBytes: 0}],
 		['stops sending in the middle', {after: 1, times: 1, stallAfterBytes: 100_000}],
+		['drips in the middle', {after: 1, times: 1, dripMs: 5}],
 		['sends less than it announced', {after: 1, times: 1, overstateBytes: 10}],
 		['once answers another range than asked for', {after: 1, times: 1, wrongContentRange: true}],
 	])('%s', async (_, ...behaviours) => {
@@ -90,6 +95,18 @@ describe('gives up, with a reason, on a server that', () => {
 		['answers 400', 'SourceRefused', /answered 400/, {status: 400}],
 		['answers 500 for good', 'SourceUnavailable', /answered 500.*Tried 3 times in a row/, {status: 500}],
 		['never answers', 'SourceUnreachable', /nothing received for 0.3 s.*Tried 3 times/, {delayMs: 2000}],
+		[
+			'drips for ever',
+			'SourceUnreachable',
+			/only \d+ bytes received in .*Tried 3 times in a row/,
+			{after: 1, dripMs: 5},
+		],
+		[
+			'falls silent after some bytes, again and again',
+			'SourceUnreachable',
+			/nothing received for 0.3 s.*Tried 3 times/,
+			{after: 1, stallAfterBytes: 10},
+		],
 		['redirects in a circle', 'SourceRefused', /10 redirects/, {location: path}],
 		['redirects to nowhere', 'SourceRefused', /no Location/, {status: 302}],
 		['redirects to a file', 'SourceRefused', /no http or https URL/, {location: 'file:///etc/passwd'}],
@@ -99,6 +116,13 @@ describe('gives up, with a reason, on a server that', () => {
 			/changed while it was read \(ETag "2", was "1"/,
 			{etag: '"1"', times: 1},
 			{etag: '"2"', after: 1},
+		],
+		[
+			'changes midway, and then sends a date only',
+			'SourceChanged',
+			/Last-Modified .*2026.*, was .*1970/,
+			{times: 1},
+			{after: 1, noEtag: true, lastModified: new Date('2026-01-01')},
 		],
 		[
 			'changes the length midway',

@@ -60,7 +60,8 @@ export class Http2Client {
 			stream.once('close', () => reject(new Error('the connection was closed before the answer')));
 			stream.once('response', ({':status': status = 0, ...answered}) => {
 				const announced = Number(answered['content-length'] ?? 0);
-				// To Node, some resets are an end like any other.
+				// To Node, some resets are an end like any other. One without an error code, of an answer that told no length,
+				// cannot be told from its end: then only the image itself or a checksum shows that it was cut.
 				const isCut = (receivedBytes: number) => stream.rstCode !== 0 || receivedBytes < announced;
 				resolve({status, headers: answered, body: stream, isCut});
 			});

@@ -10,6 +10,11 @@ export interface Slowness {
  */
 export const slowest: Slowness = {bytes: 64 * 1024, withinMs: 60_000};
 
+/** Whether bytes that came within this time count as getting on; fewer do not. */
+export function getsOn(bytes: number, ms: number): boolean {
+	return bytes > 0 && bytes * slowest.withinMs >= slowest.bytes * ms;
+}
+
 /**
  * How long one answer is waited for: not longer than `stallMs` without a byte, and not for long with hardly any. Only the
  * time between `begin` and `end` counts: who takes his time with the pieces does not make the server slow.

@@ -27,6 +27,8 @@ export interface Behaviour {
 	readonly cutAfterBytes?: number;
 	/** Send no more after so many bytes of the body, and keep the connection. */
 	readonly stallAfterBytes?: number;
+	/** End the whole connection after the first bytes of the body; over HTTP/2, all answers that are on it. */
+	readonly closeConnection?: boolean;
 	/** One byte of the body now and then, so often. */
 	readonly dripMs?: number;
 	/** Answer 200 with all of the file to every Range. */
@@ -42,6 +44,8 @@ export interface Behaviour {
 	readonly etag?: string;
 	/** Send neither ETag nor Last-Modified. */
 	readonly noValidator?: boolean;
+	readonly noEtag?: boolean;
+	readonly lastModified?: Date;
 	/** Serve other contents of the same length, as if the file had been replaced. */
 	readonly contents?: Buffer;
 	readonly status?: number;
@@ -61,8 +65,8 @@ export interface ImageServerOptions {
 	/** Default any free one. */
 	readonly port?: number;
 	readonly tls?: {readonly key: string; readonly cert: string};
-	/** With tls: speak HTTP/2 and nothing else. */
-	readonly http2?: boolean;
+	/** With tls: speak HTTP/2 and nothing else, or HTTP/1.1 as well. */
+	readonly http2?: boolean | 'also';
 	/** For every path that has none of its own. */
 	readonly behaviour?: Behaviour;
 }
@@ -161,14 +165,14 @@ export async function startImageServer({
 type Respond = (request: IncomingMessage, response: ServerResponse) => void;
 
 function createServer(
-	{tls, http2}: {tls: ImageServerOptions['tls'] | undefined; http2: boolean},
+	{tls, http2}: {tls: ImageServerOptions['tls'] | undefined; http2: boolean | 'also'},
 	respond: Respond,
 ): Server {
 	if (!tls) return createHttpServer(respond);
 	if (!http2) return createHttpsServer(tls, respond);
 	// Node's compatible interface: what is used of it here is the same.
 	return createHttp2Server(
-		tls,
+		{...tls, allowHTTP1: http2 === 'also'},
 		respond as unknown as (request: Http2ServerRequest, response: Http2ServerResponse) => void,
 	) as unknown as Server;
 }
@@ -206,7 +210,10 @@ async function answer(request: IncomingMessage, response: ServerResponse, served
 		'content-type': behaviour.contentType ?? 'application/octet-stream',
 		...(!behaviour.ignoreRange && {'accept-ranges': 'bytes'}),
 		...(!behaviour.hideLength && {'content-length': end - start + (behaviour.overstateBytes ?? 0)}),
-		...(!behaviour.noValidator && {etag, 'last-modified': mtime.toUTCString()}),
+		...(!behaviour.noValidator && {
+			...(!behaviour.noEtag && {etag}),
+			'last-modified': (behaviour.lastModified ?? mtime).toUTCString(),
+		}),
 		...(range && {'content-range': `bytes ${start + shift}-${end - 1}/${size}`}),
 	});
 	if (request.method === 'HEAD') response.end();
@@ -267,7 +274,8 @@ async function sendBody(
 ): Promise<void> {
 	const {
 		bytesPerSecond,
-		cutAfterBytes = Number.POSITIVE_INFINITY,
+		closeConnection = false,
+		cutAfterBytes = closeConnection ? 1 : Number.POSITIVE_INFINITY,
 		stallAfterBytes = Number.POSITIVE_INFINITY,
 	} = behaviour;
 	if (behaviour.dripMs !== undefined) {
@@ -285,7 +293,7 @@ async function sendBody(
 		if (piece.length > 0 && !response.write(piece)) await drained(response);
 		if (sent >= limit) {
 			bytes.destroy();
-			if (sent >= cutAfterBytes) await flushAndCut(response);
+			if (sent >= cutAfterBytes) await flushAndCut(response, closeConnection);
 			return;
 		}
 		const earlyMs = bytesPerSecond === undefined ? 0 : (sent / bytesPerSecond) * 1000 - (performance.now() - startedMs);
@@ -321,7 +329,8 @@ function drained(response: ServerResponse): Promise<void> {
 }
 
 /** Lets what was written reach the other side first. */
-async function flushAndCut(response: ServerResponse): Promise<void> {
+async function flushAndCut(response: ServerResponse, closeConnection = false): Promise<void> {
 	await sleep(5);
-	response.destroy();
+	if (closeConnection && 'stream' in response) (response as unknown as Http2ServerResponse).stream.session?.destroy();
+	else response.destroy();
 }
