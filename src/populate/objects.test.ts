@@ -1,4 +1,6 @@
+import {readFileSync} from 'node:fs';
 import {describe, expect, test} from 'vitest';
+import {parseAllDocuments} from 'yaml';
 import {claim, importSource, snapshot, storageClass, volume} from '../../test/support/builders.ts';
 import type {Pod} from '../api/kubernetes.ts';
 import {annotations, labels} from '../api/names.ts';
@@ -93,6 +95,22 @@ describe.each([
 		const kinds = pod.spec.volumes?.flatMap((volume) => Object.keys(volume)) ?? [];
 		const allowed = new Set(['name', 'persistentVolumeClaim', 'secret', 'configMap', 'emptyDir']);
 		expect(kinds.filter((kind) => !allowed.has(kind))).toEqual([]);
+	});
+
+	test('takes no more of its node than it may', () => {
+		expect(container?.resources?.limits).toMatchObject({memory: '600Mi'});
+		expect(container?.resources?.requests).toEqual({cpu: '100m', memory: '64Mi'});
+		const folders = pod.spec.volumes?.filter(({emptyDir}) => emptyDir) ?? [];
+		expect(folders.map(({emptyDir}) => emptyDir?.sizeLimit)).not.toContain(undefined);
+		const writable = container?.volumeMounts?.filter(({readOnly}) => !readOnly).map(({name}) => name) ?? [];
+		const own = new Set(['target', ...folders.map(({name}) => name)]);
+		expect(writable.filter((name) => !own.has(name))).toEqual([]);
+	});
+
+	test('has nothing of its node', () => {
+		for (const shared of ['hostNetwork', 'hostPID', 'hostIPC'] as const) expect(pod.spec).not.toHaveProperty(shared);
+		expect(container?.securityContext).not.toHaveProperty('privileged');
+		expect(container?.ports).toEqual([{name: 'metrics', containerPort: 8080}]);
 	});
 
 	test('has no token and hears of no service', () => {
@@ -205,6 +223,14 @@ describe('importer', () => {
 			expect(makeImportPrivate(target, prime, nothing, withProxy)).toBeUndefined();
 			expect(taskOf(makeImporterPod(target, prime, nothing, withProxy))).toMatchObject({source: {kind: 'blank'}});
 		});
+	});
+
+	test('is what the example of a NetworkPolicy is about', () => {
+		const file = new URL('../../manifests/samples/import-network-policy.yaml', import.meta.url);
+		const [policy] = parseAllDocuments(readFileSync(file, 'utf8')).map((document) => document.toJS() as unknown);
+		const {matchLabels} = (policy as {spec: {podSelector: {matchLabels: Record<string, string>}}}).spec.podSelector;
+		expect(importer.metadata.labels).toMatchObject(matchLabels);
+		expect(copier.metadata.labels).not.toMatchObject(matchLabels);
 	});
 
 	test('writes to a device whole, without overhead', () => {
