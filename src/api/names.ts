@@ -117,6 +117,8 @@ export const importerPodName = (targetUid: string): string => `importer-prime-${
 export const copierPodName = (targetUid: string): string => `${targetUid}-source-pod`;
 /** Reads the source on its own node, for a copier on another one, in the same namespace. */
 export const senderPodName = (targetUid: string): string => `${targetUid}-send-pod`;
+/** Secret with what of an import is not for a Pod's spec. */
+export const importPrivateName = (targetUid: string): string => `import-private-${targetUid}`;
 /** Secret that only these two Pods mount. */
 export const copyKeyName = (targetUid: string): string => `copy-key-${targetUid}`;
 

@@ -9,6 +9,8 @@
  * trying again cannot help, and a crash loop would hide the reason.
  */
 
+import type {ProxySettings} from './import-proxy.ts';
+
 /** Environment variable with the JSON of an {@link ImportTask} (importer) or a {@link CopierTask} (copier). */
 export const workerTaskVariable = 'ONESNAP_TASK';
 
@@ -40,8 +42,21 @@ export const workerPaths = {
 	certificates: '/certs',
 	/** Secrets of `secretExtraHeaders`: /extraheaders/0, /extraheaders/1 …; every file in one is a header line. */
 	extraHeaders: '/extraheaders',
+	/** Secret with what of an import would have too many readers in its Pod; see {@link importPrivateFiles}. */
+	importPrivate: '/import-private',
 	/** Secret with the key of a copy between two nodes. */
 	copyKey: '/copy-key',
+} as const;
+
+/** Each is there only where it is needed. */
+export const importPrivateFiles = {
+	/** The whole URL of the source, where the task's is without its user, password and query. */
+	url: 'url',
+	/** URLs of proxies that have a password. */
+	httpProxy: 'httpProxy',
+	httpsProxy: 'httpsProxy',
+	/** PEM certificates of the authorities of proxies. */
+	proxyCertificates: 'proxyCertificates.pem',
 } as const;
 
 /** Name of the disk image file at the root of a Filesystem claim: what KubeVirt opens. */
@@ -57,6 +72,7 @@ export interface WorkerVolume {
 
 export interface HttpImportSource {
 	readonly kind: 'http';
+	/** Without user, password and query where {@link privateDir} has it whole. */
 	readonly url: string;
 	/** Header lines `Name: value` from `spec.source.http.extraHeaders`. */
 	readonly extraHeaders?: readonly string[];
@@ -65,6 +81,10 @@ export interface HttpImportSource {
 	readonly credentialsDir?: string;
 	readonly certificatesDir?: string;
 	readonly insecureSkipVerify?: boolean;
+	/** URLs without passwords: they are in {@link privateDir}. */
+	readonly proxy?: ProxySettings;
+	/** Folder with {@link importPrivateFiles}. */
+	readonly privateDir?: string;
 }
 
 export interface BlankImportSource {

@@ -11,14 +11,25 @@ import * as resources from '../kube/resources.ts';
 import {makePopulate} from '../populate/controller.ts';
 import {ProgressBook} from '../populate/progress.ts';
 import {systemClock} from '../process/clock.ts';
-import {choice, ConfigError, describeOptions, integer, optionalText, parseConfig, text} from '../process/config.ts';
+import {
+	choice,
+	ConfigError,
+	describeOptions,
+	integer,
+	optionalSecret,
+	optionalText,
+	parseConfig,
+	text,
+} from '../process/config.ts';
 import {startHealthServer} from '../process/health.ts';
 import {makeLogger} from '../process/log.ts';
 import {logLevels} from '../process/plain-log.ts';
 import {collectProcessMetrics, registry} from '../process/metrics.ts';
 import {listenForShutdown} from '../process/shutdown.ts';
 import {makeSmartClone} from '../smartclone/controller.ts';
+import {parseProxyUrl} from '../api/import-proxy.ts';
 import {fieldManager} from '../api/names.ts';
+import {importProxyOf} from '../populate/import-proxy.ts';
 
 const options = {
 	'worker-image': text({help: 'Image of the importer and copier Pods', env: 'ONESNAP_WORKER_IMAGE'}),
@@ -77,6 +88,22 @@ const options = {
 		min: 0,
 		max: 999,
 	}),
+	'import-http-proxy': optionalSecret(
+		{help: 'URL of the proxy for imports of http URLs', env: 'ONESNAP_IMPORT_HTTP_PROXY'},
+		parseProxyUrl,
+	),
+	'import-https-proxy': optionalSecret(
+		{help: 'URL of the proxy for imports of https URLs', env: 'ONESNAP_IMPORT_HTTPS_PROXY'},
+		parseProxyUrl,
+	),
+	'import-no-proxy': optionalText({
+		help: 'Hosts, domains and networks that imports ask directly, separated by commas',
+		env: 'ONESNAP_IMPORT_NO_PROXY',
+	}),
+	'import-proxy-ca-configmap': optionalText({
+		help: 'ConfigMap in the namespace of --namespace with PEM certificates of the proxies’ authorities',
+		env: 'ONESNAP_IMPORT_PROXY_CA_CONFIGMAP',
+	}),
 };
 
 function readOptions() {
@@ -129,7 +156,17 @@ const client = {connection, fieldManager, userAgent: 'onesnap-controller'};
 const api = new KubeClient(client);
 /** The Lease does not wait in line behind a burst of clones: on a busy machine that cost the leadership, and 17 s. */
 const leaseApi = new KubeClient({...client, maxConnections: 2});
-const caches = new Caches({api, kinds: [...kinds, ...optionalKinds, failures], log});
+const proxyCertificates = config['import-proxy-ca-configmap'];
+const configMaps = proxyCertificates
+	? [
+			{
+				resource: resources.configMaps,
+				namespace: config.namespace,
+				fieldSelector: `metadata.name=${proxyCertificates}`,
+			},
+		]
+	: [];
+const caches = new Caches({api, kinds: [...kinds, ...optionalKinds, ...configMaps, failures], log});
 const events = new KubeEventRecorder({api, component: 'onesnap-controller', instance: config.identity, log});
 const filesystemOverhead = config['filesystem-overhead-permille'] / 1000;
 
@@ -141,6 +178,17 @@ const smartClone = makeSmartClone({
 	run: randomUUID(),
 	idleLimitMs: config['snapshot-idle-seconds'] * 1000,
 });
+const [httpProxy, httpsProxy, noProxy] = [
+	config['import-http-proxy'],
+	config['import-https-proxy'],
+	config['import-no-proxy'],
+];
+const proxySettings = {
+	...(httpProxy !== undefined && {http: httpProxy}),
+	...(httpsProxy !== undefined && {https: httpsProxy}),
+	...(noProxy !== undefined && {noProxy}),
+	certificates: proxyCertificates === undefined ? undefined : {namespace: config.namespace, name: proxyCertificates},
+};
 const populate = makePopulate({
 	api,
 	caches,
@@ -152,6 +200,7 @@ const populate = makePopulate({
 		filesystemOverhead,
 		imagePullSecrets: (config['image-pull-secrets'] ?? '').split(',').filter((name) => name !== ''),
 	},
+	importProxy: () => importProxyOf(proxySettings, caches),
 });
 const progress = new ProgressBook({caches, clock: systemClock, onChange: (key) => dataVolumes.enqueue(key)});
 const dataVolumes = makeDataVolumeController({

@@ -1,23 +1,20 @@
-import {Agent as HttpAgent, type IncomingHttpHeaders} from 'node:http';
-import {Agent as HttpsAgent} from 'node:https';
-import {getCACertificates} from 'node:tls';
-import got, {type Request} from 'got';
+import type {IncomingHttpHeaders} from 'node:http';
+import type {Log} from '../process/plain-log.ts';
+import {type ConnectionOptions, type Exchange, HttpConnections} from './http-connections.ts';
 import {failureOfConnection, failureOfStatus} from './http-failure.ts';
+import {Patience, slowest, type Slowness} from './patience.ts';
 import {shownUrl} from './shown-url.ts';
 import {WorkerError} from './worker-error.ts';
 
 /** How to speak to the source's server. */
-export interface HttpAccess {
+export interface HttpAccess extends ConnectionOptions {
 	/** Sent to the host that the user named only; they often carry tokens. */
 	readonly headers: Readonly<Record<string, string>>;
 	readonly credentials?: {readonly user: string; readonly password: string};
-	/** PEM, trusted beside the well-known authorities. */
-	readonly certificates: readonly string[];
-	readonly insecureSkipVerify: boolean;
 	/** Nothing received for so long: the connection is given up (and the request tried again). */
 	readonly stallMs: number;
-	/** Connections kept open to a host. */
-	readonly connections: number;
+	/** The same for an answer that is slower than this. Default {@link slowest}. */
+	readonly slow?: Slowness;
 }
 
 export interface HttpAnswer {
@@ -41,13 +38,15 @@ export class HttpRequester {
 	readonly #access: HttpAccess;
 	/** The URL that the user named: the one host that may see the credentials, wherever a request begins. */
 	readonly #named: URL;
-	readonly #agents: {http: HttpAgent; https: HttpsAgent};
+	readonly #connections: HttpConnections;
+	readonly #warned = new Set<string>();
+	readonly #log: Pick<Log, 'warn'>;
 
-	constructor(named: URL, access: HttpAccess) {
+	constructor(named: URL, access: HttpAccess, log: Pick<Log, 'warn'>) {
 		this.#named = named;
+		this.#log = log;
 		this.#access = access;
-		const options = {keepAlive: true, maxSockets: access.connections};
-		this.#agents = {http: new HttpAgent(options), https: new HttpsAgent(options)};
+		this.#connections = new HttpConnections(access);
 	}
 
 	/** Follows redirects from `start`; resolves with an answer of status 2xx or 416, rejects with a WorkerError otherwise. */
@@ -61,9 +60,11 @@ export class HttpRequester {
 			if (answer.status === 416 || (answer.status >= 200 && answer.status < 300)) return answer;
 			answer.discard();
 			if (!redirectStatuses.has(answer.status)) {
-				throw failureOfStatus(answer.status, {url: shownUrl(url), headers: answer.headers});
+				throw failureOfStatus(answer.status, {url: this.#connections.shown(url), headers: answer.headers});
 			}
-			url = redirectTarget(url, answer);
+			const target = redirectTarget(url, answer);
+			this.#warnOfOpenLink(url, target);
+			url = target;
 			if (redirects === mostRedirects) {
 				throw new WorkerError(
 					'SourceRefused',
@@ -73,9 +74,18 @@ export class HttpRequester {
 		}
 	}
 
+	/** Mirrors do so, and clients follow: once for each host, not for each range. */
+	#warnOfOpenLink(from: URL, target: URL): void {
+		if (from.protocol !== 'https:' || target.protocol !== 'http:' || this.#warned.has(target.origin)) return;
+		this.#warned.add(target.origin);
+		this.#log.warn(
+			{from: shownUrl(from), to: shownUrl(target)},
+			'a redirect leads from https to http: nobody vouches for these bytes but a checksum',
+		);
+	}
+
 	close(): void {
-		this.#agents.http.destroy();
-		this.#agents.https.destroy();
+		this.#connections.close();
 	}
 
 	/** Headers that only the host the user named may see. */
@@ -91,118 +101,91 @@ export class HttpRequester {
 		url: URL,
 		{headers, signal}: {headers: Record<string, string>; signal: AbortSignal},
 	): Promise<HttpAnswer> {
-		const {insecureSkipVerify, certificates, stallMs} = this.#access;
-		const shown = shownUrl(url);
+		const {stallMs, slow = slowest} = this.#access;
+		const shown = this.#connections.shown(url);
 		const attempt = new AbortController();
-		const silence = new Silence(stallMs, () => {
+		const patience = new Patience({stallMs, slow}, (words) =>
 			attempt.abort(
-				new WorkerError(
-					'SourceUnreachable',
-					`GET ${shown}: nothing received for ${stallMs / 1000} s. The server or the network is stuck.`,
-				),
-			);
-		});
-		const stream = got.stream(url, {
-			headers: {'user-agent': 'onesnap-importer', ...headers},
-			agent: this.#agents,
-			decompress: false,
-			followRedirect: false,
-			throwHttpErrors: false,
-			retry: {limit: 0},
-			signal: AbortSignal.any([signal, attempt.signal]),
-			https: {
-				rejectUnauthorized: !insecureSkipVerify,
-				...(certificates.length > 0 && {certificateAuthority: [...getCACertificates('default'), ...certificates]}),
-			},
-		});
+				new WorkerError('SourceUnreachable', `GET ${shown}: ${words}. The server or the network is stuck.`),
+			),
+		);
 		const translate = (error: unknown) => {
-			silence.end();
+			patience.end();
 			if (signal.aborted) return signal.reason;
 			return failureOfConnection(attempt.signal.aborted ? attempt.signal.reason : error, shown);
 		};
-		silence.begin();
-		return new Promise((resolve, reject) => {
-			stream.once('error', (error) => reject(translate(error)));
-			stream.once('response', ({statusCode, headers}: {statusCode: number; headers: IncomingHttpHeaders}) => {
-				silence.end();
-				resolve({status: statusCode, headers, url, ...bodyOf(stream, {silence, translate})});
+		patience.begin();
+		try {
+			const exchange = await this.#connections.exchange(url, {
+				headers: {'user-agent': 'onesnap-importer', ...headers},
+				signal: AbortSignal.any([signal, attempt.signal]),
 			});
-		});
+			patience.end();
+			const {status, headers: answered} = exchange;
+			return {status, headers: answered, url, ...bodyOf(exchange, {patience, translate})};
+		} catch (error) {
+			throw translate(error);
+		}
 	}
 }
 
-/** The three ways to take a body. Silence only counts while somebody waits for the next piece. */
+/** The three ways to take a body. Time only counts while somebody waits for the next piece. */
 function bodyOf(
-	stream: Request,
-	{silence, translate}: {silence: Silence; translate: (error: unknown) => unknown},
+	{body, isCut}: Exchange,
+	{patience, translate}: {patience: Patience; translate: (error: unknown) => unknown},
 ): Pick<HttpAnswer, 'receive' | 'pieces' | 'discard'> {
+	let receivedBytes = 0;
+	const received = (bytes: number) => {
+		receivedBytes += bytes;
+		patience.received(bytes);
+	};
+	const cut = () => new Error('the connection was closed in the middle of the answer');
 	return {
 		receive: (deliver) =>
 			new Promise((resolve, reject) => {
-				stream.on('data', (chunk: Buffer) => {
-					silence.begin();
+				body.on('data', (chunk: Buffer) => {
+					received(chunk.length);
 					try {
 						deliver(chunk);
 					} catch (error) {
 						reject(error);
-						stream.destroy();
+						body.destroy();
 					}
 				});
-				stream.once('end', () => {
-					silence.end();
-					resolve();
+				body.once('end', () => {
+					patience.end();
+					if (isCut(receivedBytes)) reject(translate(cut()));
+					else resolve();
 				});
-				stream.once('error', (error) => reject(translate(error)));
-				stream.once('close', () =>
-					reject(translate(new Error('the connection was closed in the middle of the answer'))),
-				);
-				silence.begin();
+				body.once('error', (error) => reject(translate(error)));
+				body.once('close', () => reject(translate(cut())));
+				patience.begin();
 			}),
 		async *pieces() {
-			const iterator: AsyncIterator<Buffer> = stream[Symbol.asyncIterator]();
+			const iterator: AsyncIterator<Buffer> = body[Symbol.asyncIterator]();
 			try {
 				for (;;) {
-					silence.begin();
+					patience.begin();
 					const next = await iterator.next();
-					silence.end();
+					if (next.done === true && isCut(receivedBytes)) throw cut();
 					if (next.done === true) return;
+					received(next.value.length);
+					patience.end();
 					yield next.value;
 				}
 			} catch (error) {
 				throw translate(error);
 			} finally {
-				silence.end();
-				stream.destroy();
+				patience.end();
+				body.destroy();
 			}
 		},
 		discard() {
-			silence.end();
-			stream.on('error', () => {});
-			stream.destroy();
+			patience.end();
+			body.on('error', () => {});
+			body.destroy();
 		},
 	};
-}
-
-/** One timer for a whole body: a new one per piece would cost more than the piece. */
-class Silence {
-	readonly #afterMs: number;
-	readonly #onSilent: () => void;
-	#timer: NodeJS.Timeout | undefined;
-
-	constructor(afterMs: number, onSilent: () => void) {
-		this.#afterMs = afterMs;
-		this.#onSilent = onSilent;
-	}
-
-	begin(): void {
-		if (this.#timer) this.#timer.refresh();
-		else this.#timer = setTimeout(this.#onSilent, this.#afterMs);
-	}
-
-	end(): void {
-		clearTimeout(this.#timer);
-		this.#timer = undefined;
-	}
 }
 
 function redirectTarget(from: URL, {status, headers}: HttpAnswer): URL {

@@ -1,9 +1,5 @@
-import {execFile} from 'node:child_process';
-import {mkdtemp, readFile, rm} from 'node:fs/promises';
-import {tmpdir} from 'node:os';
-import {join} from 'node:path';
-import {promisify} from 'node:util';
 import {afterAll, afterEach, beforeAll, describe, expect, test} from 'vitest';
+import {makeCertificate} from '../../test/support/certificate.ts';
 import {noise} from '../../test/support/disk-images.ts';
 import {type Behaviour, type ImageServer, startImageServer} from '../../test/support/image-server.ts';
 import {silentLogger} from '../process/log.ts';
@@ -41,7 +37,11 @@ async function openSource({
 	const source = await openHttpSource(
 		{
 			url,
-			access: {headers: {}, certificates: [], insecureSkipVerify: false, stallMs: 300, connections: 8, ...access},
+			access: {
+				...{headers: {}, certificates: [], insecureSkipVerify: false, connections: 8},
+				...{stallMs: 300, slow: {bytes: 1000, withinMs: 200}},
+				...access,
+			},
 			retry: {attempts: 3, baseMs: 2, longestMs: 20},
 			log: silentLogger,
 		},
@@ -78,6 +78,7 @@ describe('every byte arrives, once and in order, from a server that', () => {
 		['cuts the connection again and again', {after: 1, times: 20, cutAfterBytes: 20_000}],
 		['cuts before the first byte', {after: 1, times: 2, cutAfterBytes: 0}],
 		['stops sending in the middle', {after: 1, times: 1, stallAfterBytes: 100_000}],
+		['drips in the middle', {after: 1, times: 1, dripMs: 5}],
 		['sends less than it announced', {after: 1, times: 1, overstateBytes: 10}],
 		['once answers another range than asked for', {after: 1, times: 1, wrongContentRange: true}],
 	])('%s', async (_, ...behaviours) => {
@@ -94,6 +95,18 @@ describe('gives up, with a reason, on a server that', () => {
 		['answers 400', 'SourceRefused', /answered 400/, {status: 400}],
 		['answers 500 for good', 'SourceUnavailable', /answered 500.*Tried 3 times in a row/, {status: 500}],
 		['never answers', 'SourceUnreachable', /nothing received for 0.3 s.*Tried 3 times/, {delayMs: 2000}],
+		[
+			'drips for ever',
+			'SourceUnreachable',
+			/only \d+ bytes received in .*Tried 3 times in a row/,
+			{after: 1, dripMs: 5},
+		],
+		[
+			'falls silent after some bytes, again and again',
+			'SourceUnreachable',
+			/nothing received for 0.3 s.*Tried 3 times/,
+			{after: 1, stallAfterBytes: 10},
+		],
 		['redirects in a circle', 'SourceRefused', /10 redirects/, {location: path}],
 		['redirects to nowhere', 'SourceRefused', /no Location/, {status: 302}],
 		['redirects to a file', 'SourceRefused', /no http or https URL/, {location: 'file:///etc/passwd'}],
@@ -103,6 +116,13 @@ describe('gives up, with a reason, on a server that', () => {
 			/changed while it was read \(ETag "2", was "1"/,
 			{etag: '"1"', times: 1},
 			{etag: '"2"', after: 1},
+		],
+		[
+			'changes midway, and then sends a date only',
+			'SourceChanged',
+			/Last-Modified .*2026.*, was .*1970/,
+			{times: 1},
+			{after: 1, noEtag: true, lastModified: new Date('2026-01-01')},
 		],
 		[
 			'changes the length midway',
@@ -191,7 +211,7 @@ describe('a server whose certificate nobody knows', () => {
 	let certificate = '';
 
 	beforeAll(async () => {
-		const tls = await makeCertificate();
+		const tls = await makeCertificate('IP:127.0.0.1');
 		certificate = tls.cert;
 		secure = await startImageServer({files: {[path]: contents}, tls});
 	});
@@ -214,18 +234,6 @@ describe('a server whose certificate nobody knows', () => {
 		await expect(openSource({url})).rejects.toThrow(expect.objectContaining({reason: 'SourceUntrusted'}));
 	});
 });
-
-/** A self-signed one for 127.0.0.1. */
-async function makeCertificate(): Promise<{key: string; cert: string}> {
-	const folder = await mkdtemp(join(tmpdir(), 'onesnap-tls-'));
-	const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')];
-	const subject = ['-subj', '/CN=onesnap test', '-addext', 'subjectAltName=IP:127.0.0.1'];
-	const args = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2'];
-	await promisify(execFile)('openssl', [...args, ...subject, '-keyout', key, '-out', cert]);
-	const pair = {key: await readFile(key, 'utf8'), cert: await readFile(cert, 'utf8')};
-	await rm(folder, {recursive: true});
-	return pair;
-}
 
 test.each([
 	['bytes 0-99/1000', {start: 0, end: 100, totalBytes: 1000}],

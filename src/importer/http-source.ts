@@ -13,6 +13,7 @@ import {setTimeout as sleep} from 'node:timers/promises';
 import type {Log} from '../process/plain-log.ts';
 import type {ByteRange, RangeSource} from './byte-source.ts';
 import {type HttpAccess, type HttpAnswer, HttpRequester} from './http-request.ts';
+import {getsOn} from './patience.ts';
 import {defaultRetryPolicy, type RetryPolicy, retryDelayMs} from './retry-delay.ts';
 import {shownUrl} from './shown-url.ts';
 import {asWorkerError, WorkerError} from './worker-error.ts';
@@ -58,7 +59,7 @@ export async function openHttpSource(
 	const credentials = options.access.credentials ?? credentialsOf(url);
 	url.username = '';
 	url.password = '';
-	const requester = new HttpRequester(url, {...options.access, ...(credentials && {credentials})});
+	const requester = new HttpRequester(url, {...options.access, ...(credentials && {credentials})}, log);
 	try {
 		return await withRetries({retry, log, signal}, () => probe({url, requester, retry, log, headBytes, signal}));
 	} catch (error) {
@@ -201,7 +202,9 @@ class HttpRangeSource implements RangeSource {
 		if (pinned.etag !== undefined && now.etag !== undefined && pinned.etag !== now.etag) {
 			return `ETag ${now.etag}, was ${pinned.etag}`;
 		}
-		if (pinned.etag === undefined && now.lastModified !== undefined && pinned.lastModified !== now.lastModified) {
+		// Of several servers behind one name, some may send no ETag.
+		const dateCounts = pinned.etag === undefined || (now.etag === undefined && pinned.lastModified !== undefined);
+		if (dateCounts && now.lastModified !== undefined && pinned.lastModified !== now.lastModified) {
 			return `Last-Modified ${now.lastModified}, was ${pinned.lastModified ?? 'absent'}`;
 		}
 		const total = totalBytes ?? totalOfWhole(answer);
@@ -221,7 +224,7 @@ interface Retrying {
 	readonly retry: RetryPolicy;
 	readonly log: Log;
 	readonly signal: AbortSignal;
-	/** Grows when a try achieved something: then the count of failures begins anew. */
+	/** Bytes. Where a try brought some, and not too slowly, the count of failures begins anew. */
 	readonly progress?: () => number;
 }
 
@@ -230,6 +233,7 @@ async function withRetries<T>(
 	attempt: () => Promise<T>,
 ): Promise<T> {
 	let failures = 0;
+	let sinceMs = performance.now();
 	for (;;) {
 		const before = progress();
 		try {
@@ -238,7 +242,10 @@ async function withRetries<T>(
 			signal.throwIfAborted();
 			const failure = asWorkerError(error);
 			const curable = failure.reason === 'SourceUnavailable' || failure.reason === 'SourceUnreachable';
-			failures = progress() > before ? 1 : failures + 1;
+			const now = performance.now();
+			// A server that sends a few bytes and falls silent, again and again, is not asked for ever.
+			failures = getsOn(progress() - before, now - sinceMs) ? 1 : failures + 1;
+			sinceMs = now;
 			if (!curable) throw failure;
 			if (failures >= retry.attempts) {
 				throw new WorkerError(failure.reason, `${failure.message} Tried ${failures} times in a row.`, {cause: failure});

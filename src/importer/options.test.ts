@@ -3,7 +3,7 @@ import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {afterEach, beforeEach, describe, expect, test} from 'vitest';
 import type {ImportTask} from '../api/worker-contract.ts';
-import {parseImportTask, readHttpAccess} from './options.ts';
+import {parseImportTask, readHttpAccess, readSourceUrl} from './options.ts';
 
 const task: ImportTask = {
 	source: {kind: 'http', url: 'https://host/disk.qcow2', extraHeaders: ['X-Token: abc'], insecureSkipVerify: true},
@@ -65,6 +65,19 @@ describe('mounted Secrets and ConfigMaps', () => {
 			certificates: ['PEM'],
 			insecureSkipVerify: false,
 		});
+	});
+
+	test('what is not in the task is in the private folder, where there is one', async () => {
+		const source = {kind: 'http', url: 'https://host/', proxy: {http: 'http://proxy/', noProxy: 'a'}} as const;
+		expect(await readSourceUrl(source)).toBe('https://host/');
+		expect(await readHttpAccess(source)).toMatchObject({proxy: {...source.proxy, certificates: []}});
+		const privateDir = await mount('private', {url: 'https://host/?s', httpsProxy: 'http://me:p@proxy/'});
+		expect(await readSourceUrl({...source, privateDir})).toBe('https://host/?s');
+		expect(await readHttpAccess({...source, privateDir})).toMatchObject({
+			proxy: {...source.proxy, https: 'http://me:p@proxy/', certificates: []},
+		});
+		const more = await mount('more', {'proxyCertificates.pem': 'PEM'});
+		expect(await readHttpAccess({...source, privateDir: more})).toMatchObject({proxy: {certificates: ['PEM']}});
 	});
 
 	test('a header line that is none is refused without repeating it', async () => {

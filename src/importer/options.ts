@@ -2,8 +2,15 @@ import {readdir, readFile} from 'node:fs/promises';
 import {validateHeaderName, validateHeaderValue} from 'node:http';
 import {join} from 'node:path';
 import {z} from 'zod';
-import {type HttpImportSource, type ImportTask, workerTaskVariable} from '../api/worker-contract.ts';
+import type {ProxySettings} from '../api/import-proxy.ts';
+import {
+	type HttpImportSource,
+	importPrivateFiles,
+	type ImportTask,
+	workerTaskVariable,
+} from '../api/worker-contract.ts';
 import {parseChecksum} from './checksum.ts';
+import type {ProxyAccess} from './http-connections.ts';
 import {defaultHttpTuning, type HttpTuning} from './http-source.ts';
 import type {HttpAccess} from './http-request.ts';
 import {WorkerError} from './worker-error.ts';
@@ -32,6 +39,14 @@ const httpSource = z.object({
 	credentialsDir: folder.exactOptional(),
 	certificatesDir: folder.exactOptional(),
 	insecureSkipVerify: z.boolean().exactOptional(),
+	proxy: z
+		.object({
+			http: z.string().exactOptional(),
+			https: z.string().exactOptional(),
+			noProxy: z.string().exactOptional(),
+		})
+		.exactOptional(),
+	privateDir: folder.exactOptional(),
 });
 
 const importTask = z.object({
@@ -76,6 +91,11 @@ function parseJson(text: string): unknown {
 	}
 }
 
+/** The whole URL, with what the task does not say of it. Not for people's eyes. */
+export async function readSourceUrl({url, privateDir}: HttpImportSource): Promise<string> {
+	return (await readPrivate(privateDir, importPrivateFiles.url)) ?? url;
+}
+
 /** Reads the mounted Secrets and ConfigMaps. */
 export async function readHttpAccess(
 	source: HttpImportSource,
@@ -88,8 +108,32 @@ export async function readHttpAccess(
 		...(source.credentialsDir !== undefined && {credentials: await readCredentials(source.credentialsDir)}),
 		certificates: source.certificatesDir === undefined ? [] : await readFolder(source.certificatesDir),
 		insecureSkipVerify: source.insecureSkipVerify ?? false,
+		...(source.proxy && {proxy: await readProxy(source.proxy, source.privateDir)}),
 		...tuning,
 	};
+}
+
+async function readProxy(settings: ProxySettings, privateDir: string | undefined): Promise<ProxyAccess> {
+	const {httpProxy, httpsProxy, proxyCertificates} = importPrivateFiles;
+	const [http, https, certificates] = await Promise.all(
+		[httpProxy, httpsProxy, proxyCertificates].map((name) => readPrivate(privateDir, name)),
+	);
+	return {
+		...settings,
+		...(http !== undefined && {http}),
+		...(https !== undefined && {https}),
+		certificates: certificates === undefined ? [] : [certificates],
+	};
+}
+
+async function readPrivate(folder: string | undefined, name: string): Promise<string | undefined> {
+	if (folder === undefined) return undefined;
+	try {
+		return await readFile(join(folder, name), 'utf8');
+	} catch (error) {
+		if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+		throw error;
+	}
 }
 
 async function readCredentials(path: string): Promise<{user: string; password: string}> {

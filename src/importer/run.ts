@@ -7,7 +7,7 @@ import {ChecksumVerifier, parseChecksum} from './checksum.ts';
 import {copyRanges, copyStream} from './disk-copy.ts';
 import {detectFormat, detectionBytes, type ImageFormat} from './detect-format.ts';
 import {defaultHttpTuning, type HttpTuning, type OpenedHttpSource, openHttpSource} from './http-source.ts';
-import {readHttpAccess} from './options.ts';
+import {readHttpAccess, readSourceUrl} from './options.ts';
 import type {Progress} from './progress.ts';
 import {convertImage, readImageInfo} from './qemu-img.ts';
 import {checkQcow2Header, parseQcow2Header} from './qcow2-header.ts';
@@ -164,9 +164,12 @@ class ImportWork implements AsyncDisposable {
 	async #openSource(): Promise<NonNullable<Observed['source']>> {
 		const {task, log, signal} = this.#options;
 		if (task.source.kind !== 'http') throw new Error('a blank disk has no source');
-		const access = await readHttpAccess(task.source, this.#tuning.http);
+		const [url, access] = await Promise.all([
+			readSourceUrl(task.source),
+			readHttpAccess(task.source, this.#tuning.http),
+		]);
 		const source = await openHttpSource(
-			{url: task.source.url, access, retry: this.#tuning.retry, log},
+			{url, access, retry: this.#tuning.retry, log},
 			{headBytes: detectionBytes, signal},
 		);
 		this.#source = source;

@@ -11,11 +11,11 @@ import {keyOf} from '../kube/object-key.ts';
 import * as resources from '../kube/resources.ts';
 import type {Clock} from '../process/clock.ts';
 import type {Logger} from '../process/log.ts';
-import {decide, workerRetryMs} from './decide.ts';
+import {decide, type WaitReason, workerRetryMs} from './decide.ts';
 import {eventOf} from './events.ts';
 import {execute} from './execute.ts';
 import {volumesMovedTotal, workersStartedTotal} from './metrics.ts';
-import type {WorkerSettings} from './objects.ts';
+import type {ImportProxy, WorkerSettings} from './objects.ts';
 import {
 	claimsBySource,
 	claimsByTarget,
@@ -31,6 +31,8 @@ import {describe, type Population} from './population.ts';
 /** The watches tell of every change; this is for the ones that no watch shows, a Secret that appears for example. */
 const safetyNetMs = 60_000;
 const nextStepMs = 50;
+/** What ends by time, or by something that this controller does not watch. */
+const soonAgain: ReadonlySet<WaitReason> = new Set(['WorkerFailed', 'NoNode', 'ProxyCertificatesMissing']);
 
 export interface PopulateOptions {
 	readonly api: KubeApi;
@@ -38,7 +40,9 @@ export interface PopulateOptions {
 	readonly events: EventRecorder;
 	readonly log: Logger;
 	readonly clock: Clock;
-	readonly settings: WorkerSettings;
+	readonly settings: Omit<WorkerSettings, 'importProxy'>;
+	/** Asked each time: what is trusted may change while the controller runs. */
+	readonly importProxy?: () => ImportProxy | undefined;
 }
 
 export interface Populate {
@@ -47,7 +51,9 @@ export interface Populate {
 	readonly populationOf: (claim: PersistentVolumeClaim) => Population;
 }
 
-export function makePopulate({api, caches, events, log, clock, settings}: PopulateOptions): Populate {
+export function makePopulate(options: PopulateOptions): Populate {
+	const {api, caches, events, log, clock, importProxy} = options;
+	const settingsNow = (): WorkerSettings => ({...options.settings, importProxy: importProxy?.()});
 	caches.addIndex(resources.persistentVolumeClaims, claimsByTarget);
 	caches.addIndex(resources.persistentVolumeClaims, claimsBySource);
 	caches.addIndex(resources.pods, podsByTarget);
@@ -66,14 +72,13 @@ export function makePopulate({api, caches, events, log, clock, settings}: Popula
 
 	async function reconcile(key: string, round: Round): Promise<ReconcileResult> {
 		const observed = observe(key, caches, clock.now());
-		const plan = decide(observed, settings);
+		const plan = decide(observed, settingsNow());
 		if (plan.do === 'nothing') return 'done';
 		const event = eventOf(plan);
 		if (event && observed.target) events.record(observed.target, event);
 		if (plan.do === 'wait' || plan.do === 'giveUp') {
 			round.log.debug({plan: plan.do, reason: plan.do === 'wait' ? plan.reason : plan.failure}, 'population waits');
-			const soon = plan.do === 'wait' && (plan.reason === 'WorkerFailed' || plan.reason === 'NoNode');
-			return {recheckAfterMs: soon ? workerRetryMs : safetyNetMs};
+			return {recheckAfterMs: plan.do === 'wait' && soonAgain.has(plan.reason) ? workerRetryMs : safetyNetMs};
 		}
 		round.log.info({plan: plan.do}, 'population step');
 		await execute(api, plan, round.signal);
@@ -120,7 +125,7 @@ export function makePopulate({api, caches, events, log, clock, settings}: Popula
 
 	function populationOf(claim: PersistentVolumeClaim): Population {
 		const observed = observe(keyOf(claim), caches, clock.now());
-		return describe(observed, decide(observed, settings));
+		return describe(observed, decide(observed, settingsNow()));
 	}
 	return {controller, populationOf};
 }

@@ -195,6 +195,27 @@ describe('an import that does not go well', () => {
 	});
 });
 
+describe('an import through a proxy', () => {
+	const prime = made({phase: 'Bound'});
+	const http = {url: 'https://example.com/disk?signature=1'};
+	const order: Order = {kind: 'import', source: importSource({spec: {source: {http}}})};
+
+	test('begins when the authorities of the proxy are there', () => {
+		const importProxy = {https: 'http://proxy/', problem: 'ConfigMap a/b does not exist'};
+		const plan = decide(world({prime, order}), {...settings, importProxy});
+		expect(plan).toEqual({do: 'wait', reason: 'ProxyCertificatesMissing', message: importProxy.problem});
+		const blank: Order = {kind: 'import', source: importSource({spec: {source: {blank: {}}}})};
+		expect(decide(world({prime, order: blank}), {...settings, importProxy})).toMatchObject({do: 'createWorker'});
+	});
+
+	test('has a Secret where there is something to keep', () => {
+		expect(planOf({prime, order})).toMatchObject({
+			do: 'createWorker',
+			secret: {kind: 'Secret', metadata: {name: 'import-private-target-uid', namespace: 'ns'}},
+		});
+	});
+});
+
 describe('what is not begun', () => {
 	const waiting = storageClass({waitsForConsumer: true});
 	test.each<[string, Partial<Observed>, string]>([

@@ -17,6 +17,7 @@ import {
 	makeCopyKey,
 	makeCopySourceClaim,
 	makeImporterPod,
+	makeImportPrivate,
 	makePrimeClaim,
 	makeReceiverPod,
 	makeSenderPod,
@@ -33,6 +34,8 @@ export type WaitReason =
 	| 'StorageClassNotCsi'
 	| 'FirstConsumer'
 	| 'SourceObjectMissing'
+	/** The proxies of imports shall be trusted by certificates that are not there. */
+	| 'ProxyCertificatesMissing'
 	| 'CloneWithoutSource'
 	| 'CloneSourceNotReady'
 	| 'CloneSourceInUse'
@@ -55,8 +58,16 @@ export type PopulatePlan =
 	/** Nothing more will happen by itself: another try cannot help. */
 	| {readonly do: 'giveUp'; readonly failure: WorkerFailure; readonly message: string}
 	| {readonly do: 'createClaim'; readonly claim: PersistentVolumeClaim}
-	/** `key`: the Secret that the Pod mounts, if it is half of a copy between two nodes. */
-	| {readonly do: 'createWorker'; readonly pod: Pod; readonly key?: DataObject}
+	/**
+	 * `key`: the Secret that the Pod mounts, if it is half of a copy between two nodes; its contents are drawn when it is
+	 * written. `secret`: the one of an import.
+	 */
+	| {
+			readonly do: 'createWorker';
+			readonly pod: Pod;
+			readonly key?: DataObject;
+			readonly secret?: DataObject | undefined;
+	  }
 	| {readonly do: 'deletePod'; readonly pod: Pod; readonly why: 'Orphan' | 'Finished' | 'Failed'}
 	| {readonly do: 'deleteClaim'; readonly claim: PersistentVolumeClaim; readonly why: 'Orphan' | 'Moved'}
 	| {readonly do: 'recordPopulated'; readonly prime: PersistentVolumeClaim}
@@ -228,7 +239,13 @@ function createWorker(
 	if (order.kind === 'import') {
 		if (!order.source)
 			return wait('SourceObjectMissing', `VolumeImportSource ${target.spec.dataSourceRef?.name} does not exist`);
-		return {do: 'createWorker', pod: makeImporterPod(target, prime, order.source, settings)};
+		const problem = order.source.spec.source.http && settings.importProxy?.problem;
+		if (problem !== undefined) return wait('ProxyCertificatesMissing', problem);
+		return {
+			do: 'createWorker',
+			pod: makeImporterPod(target, prime, order.source, settings),
+			secret: makeImportPrivate(target, prime, order.source, settings),
+		};
 	}
 	const copy = copyWanted(observed, target, order, settings);
 	if ('do' in copy) return copy;

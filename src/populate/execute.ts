@@ -56,6 +56,7 @@ export async function execute(api: KubeApi, plan: PopulatePlan, signal: AbortSig
 		case 'createWorker':
 			// Each time, because nobody may read whether it is there; the one that is there stays.
 			if (plan.key) await createOnce(api, resources.secrets, withKey(plan.key), signal);
+			if (plan.secret) await createOnce(api, resources.secrets, plan.secret, signal);
 			await createOnce(api, resources.pods, plan.pod, signal);
 			return;
 		case 'deletePod':

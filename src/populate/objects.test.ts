@@ -1,4 +1,6 @@
+import {readFileSync} from 'node:fs';
 import {describe, expect, test} from 'vitest';
+import {parseAllDocuments} from 'yaml';
 import {claim, importSource, snapshot, storageClass, volume} from '../../test/support/builders.ts';
 import type {Pod} from '../api/kubernetes.ts';
 import {annotations, labels} from '../api/names.ts';
@@ -7,6 +9,7 @@ import {
 	makeCopierPod,
 	makeCopySourceClaim,
 	makeImporterPod,
+	makeImportPrivate,
 	makeCopyKey,
 	makePrimeClaim,
 	makeReceiverPod,
@@ -94,6 +97,22 @@ describe.each([
 		expect(kinds.filter((kind) => !allowed.has(kind))).toEqual([]);
 	});
 
+	test('takes no more of its node than it may', () => {
+		expect(container?.resources?.limits).toMatchObject({memory: '600Mi'});
+		expect(container?.resources?.requests).toEqual({cpu: '100m', memory: '64Mi'});
+		const folders = pod.spec.volumes?.filter(({emptyDir}) => emptyDir) ?? [];
+		expect(folders.map(({emptyDir}) => emptyDir?.sizeLimit)).not.toContain(undefined);
+		const writable = container?.volumeMounts?.filter(({readOnly}) => !readOnly).map(({name}) => name) ?? [];
+		const own = new Set(['target', ...folders.map(({name}) => name)]);
+		expect(writable.filter((name) => !own.has(name))).toEqual([]);
+	});
+
+	test('has nothing of its node', () => {
+		for (const shared of ['hostNetwork', 'hostPID', 'hostIPC'] as const) expect(pod.spec).not.toHaveProperty(shared);
+		expect(container?.securityContext).not.toHaveProperty('privileged');
+		expect(container?.ports).toEqual([{name: 'metrics', containerPort: 8080}]);
+	});
+
 	test('has no token and hears of no service', () => {
 		expect(pod.spec).toMatchObject({automountServiceAccountToken: false, enableServiceLinks: false});
 	});
@@ -152,6 +171,66 @@ describe('importer', () => {
 				{name: 'certs', configMap: {name: 'authorities'}},
 			]),
 		);
+	});
+
+	describe('passwords and signatures', () => {
+		const url = 'https://me:s3cret@example.com/disk.qcow2?X-Signature=s1gned';
+		const importProxy = {
+			http: 'http://proxy:3128/',
+			https: 'http://me:pr0xy@proxy:3128/',
+			noProxy: '.example.org',
+			certificates: 'PEM',
+		};
+		const withProxy = {...settings, importProxy};
+		const asked = importSource({spec: {source: {http: {url}}}});
+
+		test('are in a Secret, not in the Pod', () => {
+			const pod = makeImporterPod(target, prime, asked, withProxy);
+			expect(JSON.stringify(pod)).not.toMatch(/s3cret|s1gned|pr0xy|me:/);
+			expect(taskOf(pod)).toMatchObject({
+				source: {
+					url: 'https://example.com/disk.qcow2',
+					proxy: {http: 'http://proxy:3128/', https: 'http://proxy:3128/', noProxy: '.example.org'},
+					privateDir: '/import-private',
+				},
+			});
+			const secret = makeImportPrivate(target, prime, asked, withProxy);
+			expect(secret?.metadata.ownerReferences).toMatchObject([{uid: 'prime-uid'}]);
+			const files = Object.entries(secret?.data ?? {}).map(([name, text]) => [
+				name,
+				Buffer.from(text, 'base64').toString(),
+			]);
+			expect(Object.fromEntries(files)).toEqual({
+				url,
+				httpsProxy: importProxy.https,
+				'proxyCertificates.pem': 'PEM',
+			});
+			expect(pod.spec.volumes).toContainEqual({name: 'private', secret: {secretName: secret?.metadata.name}});
+			expect(pod.spec.containers[0]?.volumeMounts).toContainEqual({
+				name: 'private',
+				mountPath: '/import-private',
+				readOnly: true,
+			});
+		});
+
+		test('no Secret where there are none, and no proxy for a blank disk', () => {
+			const open = importSource({spec: {source: {http}}});
+			expect(makeImportPrivate(target, prime, open, settings)).toBeUndefined();
+			const plain = {...settings, importProxy: {http: 'http://proxy:3128/'}};
+			expect(makeImportPrivate(target, prime, open, plain)).toBeUndefined();
+			expect(taskOf(makeImporterPod(target, prime, open, plain))).not.toHaveProperty('source.privateDir');
+			const nothing = importSource({spec: {source: {blank: {}}}});
+			expect(makeImportPrivate(target, prime, nothing, withProxy)).toBeUndefined();
+			expect(taskOf(makeImporterPod(target, prime, nothing, withProxy))).toMatchObject({source: {kind: 'blank'}});
+		});
+	});
+
+	test('is what the example of a NetworkPolicy is about', () => {
+		const file = new URL('../../manifests/samples/import-network-policy.yaml', import.meta.url);
+		const [policy] = parseAllDocuments(readFileSync(file, 'utf8')).map((document) => document.toJS() as unknown);
+		const {matchLabels} = (policy as {spec: {podSelector: {matchLabels: Record<string, string>}}}).spec.podSelector;
+		expect(importer.metadata.labels).toMatchObject(matchLabels);
+		expect(copier.metadata.labels).not.toMatchObject(matchLabels);
 	});
 
 	test('writes to a device whole, without overhead', () => {

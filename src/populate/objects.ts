@@ -16,6 +16,7 @@ import {
 	copyClaimName,
 	copyKeyName,
 	copySourceClaimName,
+	importPrivateName,
 	importerPodName,
 	labels,
 	managedByValue,
@@ -24,6 +25,7 @@ import {
 	targetNameAnnotation,
 } from '../api/names.ts';
 import {parseQuantity} from '../api/quantity.ts';
+import {parseProxyUrl, type ProxySettings} from '../api/import-proxy.ts';
 import type {VolumeImportSource} from '../api/populator.ts';
 import type {VolumeSnapshot} from '../api/snapshot.ts';
 import type {DataObject} from '../kube/resources.ts';
@@ -32,6 +34,7 @@ import {
 	copyKeyFile,
 	copyPort,
 	type CopyTask,
+	importPrivateFiles,
 	type ImportTask,
 	type ReceiveTask,
 	type SendTask,
@@ -50,6 +53,14 @@ export interface WorkerSettings {
 	/** Share of a Filesystem claim that the file system needs for itself. */
 	readonly filesystemOverhead: number;
 	readonly imagePullSecrets: readonly string[];
+	readonly importProxy?: ImportProxy | undefined;
+}
+
+export interface ImportProxy extends ProxySettings {
+	/** PEM. Trusted for the proxies themselves and for what comes through them. */
+	readonly certificates?: string;
+	/** In words, why there are no certificates although some are asked for. No import is begun. */
+	readonly problem?: string;
 }
 
 function requestOf(claim: PersistentVolumeClaim): string {
@@ -289,6 +300,8 @@ export function makeImporterPod(
 ): Pod {
 	const {http} = source.spec.source;
 	const disk = attach('target', prime, targetPaths);
+	const isPrivate = Object.keys(privateFilesOf(source, settings)).length > 0;
+	const {importProxy} = settings;
 	const headers = http?.secretExtraHeaders ?? [];
 	const mounted = [
 		...(http?.secretRef
@@ -301,12 +314,20 @@ export function makeImporterPod(
 			volume: {name: `extraheaders-${index}`, secret: {secretName}},
 			path: `${workerPaths.extraHeaders}/${index}`,
 		})),
+		...(isPrivate
+			? [
+					{
+						volume: {name: 'private', secret: {secretName: importPrivateName(uidOf(target))}},
+						path: workerPaths.importPrivate,
+					},
+				]
+			: []),
 	];
 	const task: ImportTask = {
 		source: http
 			? {
 					kind: 'http',
-					url: http.url,
+					url: openly(http.url),
 					...(http.extraHeaders && {extraHeaders: http.extraHeaders}),
 					...(headers.length > 0 && {
 						extraHeaderDirs: headers.map((_, index) => `${workerPaths.extraHeaders}/${index}`),
@@ -314,6 +335,8 @@ export function makeImporterPod(
 					...(http.secretRef && {credentialsDir: workerPaths.credentials}),
 					...(http.certConfigMap && {certificatesDir: workerPaths.certificates}),
 					...(http.insecureSkipVerify !== undefined && {insecureSkipVerify: http.insecureSkipVerify}),
+					...(importProxy && {proxy: openlyProxies(importProxy)}),
+					...(isPrivate && {privateDir: workerPaths.importPrivate}),
 				}
 			: {kind: 'blank'},
 		target: disk.worker,
@@ -342,6 +365,64 @@ export function makeImporterPod(
 		priorityClassName: target.metadata.annotations?.[annotations.podPriorityClass],
 		settings,
 	});
+}
+
+/** Without user, password and query, where signatures are. What is no URL stays: the worker says so. */
+function openly(text: string): string {
+	const url = URL.parse(text);
+	if (!url) return text;
+	[url.username, url.password, url.search, url.hash] = ['', '', '', ''];
+	return hasSecrets(text) ? url.href : text;
+}
+
+function hasSecrets(text: string): boolean {
+	const url = URL.parse(text);
+	return url !== null && [url.username, url.password, url.search].some((part) => part !== '');
+}
+
+function openlyProxies({http, https, noProxy}: ImportProxy): ProxySettings {
+	const shown = (text: string) => openly(parseProxyUrl(text).href);
+	return {
+		...(http !== undefined && {http: shown(http)}),
+		...(https !== undefined && {https: shown(https)}),
+		...(noProxy !== undefined && {noProxy}),
+	};
+}
+
+/** What of an import many could read in its Pod: whoever may view the namespace, and what collects Pods. By file name. */
+function privateFilesOf(source: VolumeImportSource, {importProxy = {}}: WorkerSettings): Record<string, string> {
+	const {http} = source.spec.source;
+	if (!http) return {};
+	const {http: httpProxy, https: httpsProxy, certificates} = importProxy;
+	const hasPassword = (proxy: string | undefined) => proxy !== undefined && hasSecrets(parseProxyUrl(proxy).href);
+	return {
+		...(hasSecrets(http.url) && {[importPrivateFiles.url]: http.url}),
+		...(httpProxy !== undefined && hasPassword(httpProxy) && {[importPrivateFiles.httpProxy]: httpProxy}),
+		...(httpsProxy !== undefined && hasPassword(httpsProxy) && {[importPrivateFiles.httpsProxy]: httpsProxy}),
+		...(certificates !== undefined && {[importPrivateFiles.proxyCertificates]: certificates}),
+	};
+}
+
+/** The Secret that an importer Pod mounts, if it needs one. Goes with the prime claim. */
+export function makeImportPrivate(
+	target: PersistentVolumeClaim,
+	prime: PersistentVolumeClaim,
+	source: VolumeImportSource,
+	settings: WorkerSettings,
+): DataObject | undefined {
+	const files = Object.entries(privateFilesOf(source, settings));
+	if (files.length === 0) return undefined;
+	return {
+		apiVersion: 'v1',
+		kind: 'Secret',
+		metadata: {
+			name: importPrivateName(uidOf(target)),
+			namespace: prime.metadata.namespace ?? '',
+			...bookkeeping(target, 'importer'),
+			ownerReferences: [ownedBy(prime)],
+		},
+		data: Object.fromEntries(files.map(([name, text]) => [name, Buffer.from(text).toString('base64')])),
+	};
 }
 
 export interface CopyWanted {

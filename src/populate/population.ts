@@ -54,6 +54,7 @@ const waitStages: Readonly<Record<WaitReason, PopulationStage>> = {
 	StorageClassNotCsi: 'waiting',
 	FirstConsumer: 'firstConsumer',
 	SourceObjectMissing: 'waiting',
+	ProxyCertificatesMissing: 'waiting',
 	CloneWithoutSource: 'waiting',
 	CloneSourceNotReady: 'waiting',
 	CloneSourceInUse: 'waiting',

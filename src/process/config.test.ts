@@ -5,6 +5,7 @@ import {
 	describeOptions,
 	duration,
 	integer,
+	optionalSecret,
 	optionalText,
 	parseConfig,
 	text,
@@ -73,6 +74,15 @@ describe('parseConfig', () => {
 			'--deadline must be a duration such as 500ms, 15s, 5m, at least 1000ms, not "1"',
 			'LEADER_ELECTION must be true or false, not "yes"',
 		]);
+	});
+
+	test('a value that may have a password in it is not repeated', () => {
+		const check = () => {
+			throw new Error('a URL');
+		};
+		const set = {proxy: optionalSecret({help: 'Proxy', env: 'PROXY'}, check)};
+		expect(() => parseConfig(set, {args: ['--proxy=s3cret'], env: {}})).toThrow(/^--proxy must be a URL$/);
+		expect(() => parseConfig(set, {args: [], env: {PROXY: 's3cret'}})).toThrow(/^PROXY must be a URL$/);
 	});
 
 	test('an unknown flag and a stray word are mistakes', () => {

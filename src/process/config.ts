@@ -10,6 +10,8 @@ export interface Option<Value> {
 	readonly env?: string;
 	/** Flags without a value: `--verbose`, `--no-verbose`. */
 	readonly isSwitch?: boolean;
+	/** What is wrong is not repeated: there may be a password in it. */
+	readonly isSecret?: boolean;
 	/** Shown in --help. */
 	readonly defaultText?: string;
 	readonly defaultValue: Value | Required;
@@ -50,6 +52,16 @@ export function text(options: Describing & {readonly default?: string}): Option<
 
 export function optionalText(options: Describing): Option<string | undefined> {
 	return {...describe(options), defaultValue: undefined, parse: (input) => (input === '' ? undefined : input)};
+}
+
+/** A text that may have a password in it. @param check throws an Error whose message completes "must be …" */
+export function optionalSecret(options: Describing, check: (input: string) => unknown): Option<string | undefined> {
+	const parse = (input: string) => {
+		if (input === '') return undefined;
+		check(input);
+		return input;
+	};
+	return {...describe(options), isSecret: true, defaultValue: undefined, parse};
 }
 
 export function choice<const Choice extends string>(
@@ -121,7 +133,8 @@ export function parseConfig<Set extends OptionSet>(
 		try {
 			values[name] = option.parse(input);
 		} catch (error) {
-			mistakes.push(`${writtenAs} must be ${error instanceof Error ? error.message : String(error)}, not "${input}"`);
+			const given = option.isSecret ? '' : `, not "${input}"`;
+			mistakes.push(`${writtenAs} must be ${error instanceof Error ? error.message : String(error)}${given}`);
 		}
 	}
 	if (mistakes.length > 0) throw new ConfigError(mistakes);

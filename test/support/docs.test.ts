@@ -155,7 +155,10 @@ describe('docs/metrics.md', () => {
 test('docs/operating.md has every setting of the controller and every annotation for storage classes', () => {
 	const page = read('docs/operating.md');
 	const source = read('src/bin/controller.ts');
-	const flags = quoted(source, /^\t'?([a-z-]+)'?: (?:text|optionalText|integer|choice|toggle|duration)\(/gm);
+	const flags = quoted(
+		source,
+		/^\t'?([a-z-]+)'?: (?:text|optionalText|optionalSecret|integer|choice|toggle|duration)\(/gm,
+	);
 	expect(sorted(quoted(page, /^\| `--([a-z-]+)`/gm))).toEqual(sorted(flags));
 	for (const variable of quoted(source, /env: '([A-Z_]+)'/g)) expect(page).toContain(`\`${variable}\``);
 	for (const name of quoted(read('src/api/names.ts'), /'(onesnap\.io\/(?:restore|stripes)[a-z-]*)'/g)) {

@@ -5,8 +5,9 @@
 import {createReadStream} from 'node:fs';
 import {stat} from 'node:fs/promises';
 import {createServer as createHttpServer, type IncomingMessage, type Server, type ServerResponse} from 'node:http';
+import {createSecureServer as createHttp2Server, type Http2ServerRequest, type Http2ServerResponse} from 'node:http2';
 import {createServer as createHttpsServer} from 'node:https';
-import type {AddressInfo} from 'node:net';
+import type {AddressInfo, Socket} from 'node:net';
 import {Readable} from 'node:stream';
 import {setTimeout as sleep} from 'node:timers/promises';
 
@@ -26,6 +27,10 @@ export interface Behaviour {
 	readonly cutAfterBytes?: number;
 	/** Send no more after so many bytes of the body, and keep the connection. */
 	readonly stallAfterBytes?: number;
+	/** End the whole connection after the first bytes of the body; over HTTP/2, all answers that are on it. */
+	readonly closeConnection?: boolean;
+	/** One byte of the body now and then, so often. */
+	readonly dripMs?: number;
 	/** Answer 200 with all of the file to every Range. */
 	readonly ignoreRange?: boolean;
 	/** Send what is asked for under the Content-Range of something else. */
@@ -39,6 +44,8 @@ export interface Behaviour {
 	readonly etag?: string;
 	/** Send neither ETag nor Last-Modified. */
 	readonly noValidator?: boolean;
+	readonly noEtag?: boolean;
+	readonly lastModified?: Date;
 	/** Serve other contents of the same length, as if the file had been replaced. */
 	readonly contents?: Buffer;
 	readonly status?: number;
@@ -58,6 +65,8 @@ export interface ImageServerOptions {
 	/** Default any free one. */
 	readonly port?: number;
 	readonly tls?: {readonly key: string; readonly cert: string};
+	/** With tls: speak HTTP/2 and nothing else, or HTTP/1.1 as well. */
+	readonly http2?: boolean | 'also';
 	/** For every path that has none of its own. */
 	readonly behaviour?: Behaviour;
 }
@@ -76,6 +85,8 @@ export interface ImageServer extends AsyncDisposable {
 	readonly seen: readonly SeenRequest[];
 	requests(path: string): number;
 	bytesServed(path: string): number;
+	/** Open now. */
+	readonly connections: number;
 	/** Adds or replaces a file. */
 	serve(path: string, file: ServedFile): void;
 	/** From now on; `{}` is well-behaved again. Several are taken in turn, by their `after` and `times`. */
@@ -97,6 +108,7 @@ export async function startImageServer({
 	host = '127.0.0.1',
 	port = 0,
 	tls,
+	http2 = false,
 	behaviour,
 }: ImageServerOptions): Promise<ImageServer> {
 	const byPath = new Map<string, Served>();
@@ -116,12 +128,17 @@ export async function startImageServer({
 		}
 		answer(request, response, served).catch(() => response.destroy());
 	};
-	const server = tls ? createHttpsServer(tls, respond) : createHttpServer(respond);
+	const server = createServer({tls, http2}, respond);
 	const actualPort = await listen(server, {host, port});
+	const sockets = new Set<Socket>();
+	server.on('connection', (socket: Socket) => {
+		sockets.add(socket);
+		socket.once('close', () => sockets.delete(socket));
+	});
 	const close = () =>
 		new Promise<void>((resolve) => {
 			server.close(() => resolve());
-			server.closeAllConnections();
+			for (const socket of sockets) socket.destroy();
 		});
 	const shownHost = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host;
 	return {
@@ -137,9 +154,27 @@ export async function startImageServer({
 			served.behaviours = behaviours;
 			served.sinceBehaviour = 0;
 		},
+		get connections() {
+			return sockets.size;
+		},
 		close,
 		[Symbol.asyncDispose]: close,
 	};
+}
+
+type Respond = (request: IncomingMessage, response: ServerResponse) => void;
+
+function createServer(
+	{tls, http2}: {tls: ImageServerOptions['tls'] | undefined; http2: boolean | 'also'},
+	respond: Respond,
+): Server {
+	if (!tls) return createHttpServer(respond);
+	if (!http2) return createHttpsServer(tls, respond);
+	// Node's compatible interface: what is used of it here is the same.
+	return createHttp2Server(
+		{...tls, allowHTTP1: http2 === 'also'},
+		respond as unknown as (request: Http2ServerRequest, response: Http2ServerResponse) => void,
+	) as unknown as Server;
 }
 
 async function listen(server: Server, {host, port}: {host: string; port: number}): Promise<number> {
@@ -175,7 +210,10 @@ async function answer(request: IncomingMessage, response: ServerResponse, served
 		'content-type': behaviour.contentType ?? 'application/octet-stream',
 		...(!behaviour.ignoreRange && {'accept-ranges': 'bytes'}),
 		...(!behaviour.hideLength && {'content-length': end - start + (behaviour.overstateBytes ?? 0)}),
-		...(!behaviour.noValidator && {etag, 'last-modified': mtime.toUTCString()}),
+		...(!behaviour.noValidator && {
+			...(!behaviour.noEtag && {etag}),
+			'last-modified': (behaviour.lastModified ?? mtime).toUTCString(),
+		}),
 		...(range && {'content-range': `bytes ${start + shift}-${end - 1}/${size}`}),
 	});
 	if (request.method === 'HEAD') response.end();
@@ -236,9 +274,14 @@ async function sendBody(
 ): Promise<void> {
 	const {
 		bytesPerSecond,
-		cutAfterBytes = Number.POSITIVE_INFINITY,
+		closeConnection = false,
+		cutAfterBytes = closeConnection ? 1 : Number.POSITIVE_INFINITY,
 		stallAfterBytes = Number.POSITIVE_INFINITY,
 	} = behaviour;
+	if (behaviour.dripMs !== undefined) {
+		await drip(response, {bytes, everyMs: behaviour.dripMs, served});
+		return;
+	}
 	const startedMs = performance.now();
 	const limit = Math.min(cutAfterBytes, stallAfterBytes);
 	let sent = 0;
@@ -250,7 +293,7 @@ async function sendBody(
 		if (piece.length > 0 && !response.write(piece)) await drained(response);
 		if (sent >= limit) {
 			bytes.destroy();
-			if (sent >= cutAfterBytes) await flushAndCut(response);
+			if (sent >= cutAfterBytes) await flushAndCut(response, closeConnection);
 			return;
 		}
 		const earlyMs = bytesPerSecond === undefined ? 0 : (sent / bytesPerSecond) * 1000 - (performance.now() - startedMs);
@@ -258,6 +301,21 @@ async function sendBody(
 	}
 	if (behaviour.overstateBytes !== undefined) await flushAndCut(response);
 	else response.end();
+}
+
+async function drip(
+	response: ServerResponse,
+	{bytes, everyMs, served}: {bytes: Readable; everyMs: number; served: Served},
+): Promise<void> {
+	for await (const chunk of bytes as AsyncIterable<Buffer>) {
+		for (const byte of chunk) {
+			if (response.destroyed || response.socket?.destroyed) return;
+			response.write(Buffer.of(byte));
+			served.bytes++;
+			await sleep(everyMs);
+		}
+	}
+	response.end();
 }
 
 function drained(response: ServerResponse): Promise<void> {
@@ -271,7 +329,8 @@ function drained(response: ServerResponse): Promise<void> {
 }
 
 /** Lets what was written reach the other side first. */
-async function flushAndCut(response: ServerResponse): Promise<void> {
+async function flushAndCut(response: ServerResponse, closeConnection = false): Promise<void> {
 	await sleep(5);
-	response.destroy();
+	if (closeConnection && 'stream' in response) (response as unknown as Http2ServerResponse).stream.session?.destroy();
+	else response.destroy();
 }
