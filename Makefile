@@ -53,6 +53,10 @@ test-freshness: node_modules/.installed ## 200 clones of a disk that is being wr
 test-faults: node_modules/.installed ## every fault switch of the local storage, alone and in pairs, with a table
 	vitest run --project faults
 
+.PHONY: test-import-faults
+test-import-faults: node_modules/.installed ## 200 imports from a server that does everything wrong, killed now and then
+	$(NODE) test/import/faults/main.ts $(ARGS)
+
 .PHONY: test-topology
 test-topology: node_modules/.installed ## tests on a local cluster of two nodes with node-local storage
 	vitest run --project topology

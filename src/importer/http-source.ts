@@ -16,7 +16,7 @@ import {type HttpAccess, type HttpAnswer, HttpRequester} from './http-request.ts
 import {getsOn} from './patience.ts';
 import {defaultRetryPolicy, type RetryPolicy, retryDelayMs} from './retry-delay.ts';
 import {shownUrl} from './shown-url.ts';
-import {asWorkerError, WorkerError} from './worker-error.ts';
+import {asWorkerError, RangesRefused, WorkerError} from './worker-error.ts';
 
 export type HttpTuning = Pick<HttpAccess, 'stallMs' | 'connections'>;
 
@@ -49,10 +49,13 @@ export interface OpenedHttpSource {
 	close(): void;
 }
 
-/** Asks for the first `headBytes` and finds out what the server can do. */
+/**
+ * Asks for the first `headBytes` and finds out what the server can do. Rejects with {@link RangesRefused} where it answers Range
+ * with something else, again and again; without `ranges` it is asked for the one stream only.
+ */
 export async function openHttpSource(
 	options: HttpSourceOptions,
-	{headBytes, signal}: {headBytes: number; signal: AbortSignal},
+	{headBytes, ranges = true, signal}: {headBytes: number; ranges?: boolean; signal: AbortSignal},
 ): Promise<OpenedHttpSource> {
 	const {retry = defaultRetryPolicy, log} = options;
 	const url = parseUrl(options.url);
@@ -61,7 +64,9 @@ export async function openHttpSource(
 	url.password = '';
 	const requester = new HttpRequester(url, {...options.access, ...(credentials && {credentials})}, log);
 	try {
-		return await withRetries({retry, log, signal}, () => probe({url, requester, retry, log, headBytes, signal}));
+		return await withRetries({retry, log, signal}, () =>
+			probe({url, requester, retry, log, headBytes, ranges, signal}),
+		);
 	} catch (error) {
 		requester.close();
 		throw error;
@@ -74,16 +79,20 @@ interface Opening {
 	readonly retry: RetryPolicy;
 	readonly log: Log;
 	readonly headBytes: number;
+	readonly ranges: boolean;
 	readonly signal: AbortSignal;
 }
 
 async function probe(opening: Opening): Promise<OpenedHttpSource> {
-	const {url, requester, headBytes, signal} = opening;
-	const answer = await requester.get(url, {headers: {range: `bytes=0-${headBytes - 1}`}, signal});
+	const {url, requester, headBytes, ranges, signal} = opening;
+	const headers = ranges ? {range: `bytes=0-${headBytes - 1}`} : {};
+	const answer = await requester.get(url, {headers, signal});
 	const shown = shownUrl(answer.url);
 	const common = {contentType: answer.headers['content-type'], shown, close: () => requester.close()};
 	if (answer.status === 416) {
 		answer.discard();
+		// Only an empty file has no first byte.
+		if (totalOfWhole(answer) !== 0) throw brokenRange(shown, answer, {start: 0, end: headBytes});
 		return {...common, head: Buffer.alloc(0), lengthBytes: 0, stream: emptyStream()};
 	}
 	if (answer.status === 206) {
@@ -213,6 +222,9 @@ class HttpRangeSource implements RangeSource {
 	}
 }
 
+/** So many answers in a row that are not the range asked for: the next one will not be either. */
+const mostBrokenRanges = 3;
+
 /** Length of the file from an answer that is not partial: a 200, or a 416 with its `bytes * /total`. */
 function totalOfWhole({status, headers}: HttpAnswer): number | undefined {
 	if (status === 200) return headers['content-length'] === undefined ? undefined : Number(headers['content-length']);
@@ -233,6 +245,7 @@ async function withRetries<T>(
 	attempt: () => Promise<T>,
 ): Promise<T> {
 	let failures = 0;
+	let brokenRanges = 0;
 	let sinceMs = performance.now();
 	for (;;) {
 		const before = progress();
@@ -243,10 +256,13 @@ async function withRetries<T>(
 			const failure = asWorkerError(error);
 			const curable = failure.reason === 'SourceUnavailable' || failure.reason === 'SourceUnreachable';
 			const now = performance.now();
+			const received = progress() - before;
 			// A server that sends a few bytes and falls silent, again and again, is not asked for ever.
-			failures = getsOn(progress() - before, now - sinceMs) ? 1 : failures + 1;
+			failures = getsOn(received, now - sinceMs) ? 1 : failures + 1;
 			sinceMs = now;
 			if (!curable) throw failure;
+			brokenRanges = !(failure instanceof RangesRefused) ? 0 : received > 0 ? 1 : brokenRanges + 1;
+			if (brokenRanges >= mostBrokenRanges) throw failure;
 			if (failures >= retry.attempts) {
 				throw new WorkerError(failure.reason, `${failure.message} Tried ${failures} times in a row.`, {cause: failure});
 			}
@@ -292,9 +308,8 @@ export function parseContentRange(value: string | undefined): ContentRange | und
 	return {start, end: last + 1, totalBytes};
 }
 
-function brokenRange(shown: string, {status, headers}: HttpAnswer, {start, end}: ByteRange): WorkerError {
-	return new WorkerError(
-		'SourceUnavailable',
+function brokenRange(shown: string, {status, headers}: HttpAnswer, {start, end}: ByteRange): RangesRefused {
+	return new RangesRefused(
 		`GET ${shown} with Range bytes=${start}-${end - 1} answered ${status} with Content-Range ${headers['content-range'] ?? 'absent'}, which is not what was asked for.`,
 	);
 }

@@ -6,7 +6,7 @@ import {join} from 'node:path';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {afterAll, beforeAll, beforeEach, describe, expect, test, vi} from 'vitest';
 import {attachLoop, convertToQcow2, digestOf, makeRawDisk, noise, qemuImg} from '../../test/support/disk-images.ts';
-import {type ImageServer, startImageServer} from '../../test/support/image-server.ts';
+import {type Behaviour, type ImageServer, startImageServer} from '../../test/support/image-server.ts';
 import {type ImportTask, parseTerminationMessage, type WorkerResult} from '../api/worker-contract.ts';
 import {silentLogger} from '../process/log.ts';
 import {defaultImportTuning, type ImportTuning, runImport} from './run.ts';
@@ -145,6 +145,21 @@ describe('into disk.img', () => {
 		const {result} = await importImage('/zlib.qcow2');
 		expect(result.outcome).toBe('succeeded');
 		await expectDisk(join(claim, 'disk.img'));
+	});
+
+	test.each<[string, Behaviour]>([
+		['forgets about Range after its first answer', {after: 1, ignoreRange: true}],
+		['answers every Range with another one', {wrongContentRange: true}],
+		['answers every Range with 416', {refuseRange: true}],
+	])('from a server that %s: as one stream', async (_, behaviour) => {
+		for (const path of ['/zlib.qcow2', '/disk.raw']) {
+			server.behave(path, behaviour);
+			const {percents} = await importImage(path, {checksum: `sha256:${await digestOf(join(folder, path))}`});
+			expect(percents.at(-1)).toBe(100);
+			await expectDisk(join(claim, 'disk.img'));
+			expect(await readdir(claim)).toEqual(['disk.img']);
+			server.behave(path);
+		}
 	});
 
 	test('preallocated on request', async () => {

@@ -17,7 +17,7 @@ import {SparseWriter} from './sparse-writer.ts';
 import {type ImportStep, nextStep, type Observed} from './steps.ts';
 import {Target} from './target.ts';
 import {defaultWindowTuning, ReadWindow, type WindowTuning} from './window.ts';
-import {asWorkerError, WorkerError} from './worker-error.ts';
+import {asWorkerError, RangesRefused, WorkerError} from './worker-error.ts';
 
 export interface ImportTuning {
 	readonly http: HttpTuning;
@@ -41,10 +41,20 @@ export interface ImportOptions {
 
 /** Rejects with a WorkerError, or with the signal's reason. After a permanent failure the target holds nothing. */
 export async function runImport(options: ImportOptions): Promise<WorkerResult> {
+	try {
+		return await importOnce(options, {oneStream: false});
+	} catch (error) {
+		if (!(error instanceof RangesRefused)) throw error;
+		options.log.warn({detail: error.message}, 'the server does not keep to Range: the source is read as one stream');
+		return importOnce(options, {oneStream: true});
+	}
+}
+
+async function importOnce(options: ImportOptions, {oneStream}: {oneStream: boolean}): Promise<WorkerResult> {
 	const {task, log, signal} = options;
 	const startedMs = performance.now();
 	await using work = new ImportWork(options);
-	let observed: Observed = {wants: {source: task.source.kind, checksum: task.checksum !== undefined}};
+	let observed: Observed = {wants: {source: task.source.kind, checksum: task.checksum !== undefined, oneStream}};
 	try {
 		for (;;) {
 			signal.throwIfAborted();
@@ -97,7 +107,7 @@ class ImportWork implements AsyncDisposable {
 			case 'measureTarget':
 				return {capacity: await this.#target.capacity()};
 			case 'openSource':
-				return {source: await this.#openSource()};
+				return {source: await this.#openSource(observed.wants)};
 			case 'detectFormat':
 				return {format: detectFormat(this.#opened)};
 			case 'spoolSource':
@@ -161,7 +171,7 @@ class ImportWork implements AsyncDisposable {
 		return this.#source;
 	}
 
-	async #openSource(): Promise<NonNullable<Observed['source']>> {
+	async #openSource({oneStream}: Observed['wants']): Promise<NonNullable<Observed['source']>> {
 		const {task, log, signal} = this.#options;
 		if (task.source.kind !== 'http') throw new Error('a blank disk has no source');
 		const [url, access] = await Promise.all([
@@ -170,7 +180,7 @@ class ImportWork implements AsyncDisposable {
 		]);
 		const source = await openHttpSource(
 			{url, access, retry: this.#tuning.retry, log},
-			{headBytes: detectionBytes, signal},
+			{headBytes: detectionBytes, ranges: !oneStream, signal},
 		);
 		this.#source = source;
 		this.#resources.defer(() => source.close());

@@ -6,7 +6,12 @@ import type {ImageFormat} from './detect-format.ts';
 import {WorkerError} from './worker-error.ts';
 
 export interface Observed {
-	readonly wants: {readonly source: 'http' | 'blank'; readonly checksum: boolean};
+	readonly wants: {
+		readonly source: 'http' | 'blank';
+		readonly checksum: boolean;
+		/** The server has shown that it does not keep to Range. */
+		readonly oneStream?: boolean;
+	};
 	/** What an earlier try left is gone. */
 	readonly cleared?: true;
 	readonly capacity?: TargetCapacity;
@@ -67,7 +72,7 @@ function nextForHttp(observed: Observed, capacity: TargetCapacity): ImportStep |
 	if (format === 'qcow2' && !source.ranges && !observed.spooled) {
 		return capacity.volumeMode === 'Filesystem'
 			? {do: 'spoolSource'}
-			: {do: 'fail', failure: needsRanges(source.shown)};
+			: {do: 'fail', failure: needsRanges(source.shown, wants)};
 	}
 	if (!image) return {do: 'inspectImage', format};
 	if (!prepared) return nextForFit(source.shown, image.virtualBytes, capacity);
@@ -90,9 +95,10 @@ function writing(format: ImageFormat, ranges: boolean): 'convertImage' | 'copyRa
 	return ranges ? 'copyRanges' : 'copyStream';
 }
 
-function needsRanges(shown: string): WorkerError {
+/** Worth another try where the server takes Range requests: it may answer them rightly again. */
+function needsRanges(shown: string, {oneStream = false}: Observed['wants']): WorkerError {
 	return new WorkerError(
-		'FormatNotSupported',
+		oneStream ? 'SourceUnavailable' : 'FormatNotSupported',
 		`${shown} is a qcow2 image on a server that does not answer Range requests, and a Block claim has no room to put it down first. Serve it by a server with Range (nginx, Apache, any object store), convert it to raw, or import it into a Filesystem claim and clone that.`,
 	);
 }

@@ -30,6 +30,13 @@ export class WorkerError extends Error {
 	}
 }
 
+/** The server takes Range requests and then answers something else: it can only be read as one stream. */
+export class RangesRefused extends WorkerError {
+	constructor(message: string, options: {cause?: unknown} = {}) {
+		super('SourceUnavailable', message, options);
+	}
+}
+
 /** Anything thrown, as a WorkerError. What nobody translated is a bug of ours, or of a tool. */
 export function asWorkerError(error: unknown): WorkerError {
 	if (error instanceof WorkerError) return error;

@@ -33,6 +33,8 @@ export interface Behaviour {
 	readonly dripMs?: number;
 	/** Answer 200 with all of the file to every Range. */
 	readonly ignoreRange?: boolean;
+	/** Answer 416 to every Range, with the file's true length. */
+	readonly refuseRange?: boolean;
 	/** Send what is asked for under the Content-Range of something else. */
 	readonly wrongContentRange?: boolean;
 	/** Give at most so many bytes per Range. */
@@ -254,7 +256,7 @@ function rangeOf(
 	const ifRange = headers['if-range'];
 	if (typeof ifRange === 'string' && ifRange.startsWith('"') && ifRange !== etag) return undefined;
 	const start = Number(match[1]);
-	if (start >= size) return 'unsatisfiable';
+	if (start >= size || behaviour.refuseRange) return 'unsatisfiable';
 	const asked = match[2] === '' ? size : Math.min(size, Number(match[2]) + 1);
 	return {start, end: Math.min(asked, start + (behaviour.longestRange ?? Number.POSITIVE_INFINITY))};
 }
