@@ -73,6 +73,10 @@ bench-clone: node_modules/.installed ## 200 clones: onesnap, a snapshot per clon
 bench-copy: node_modules/.installed ## host-assisted copy against qemu-img and cp, on loop devices of this machine
 	$(NODE) test/bench/copy.ts
 
+.PHONY: bench-import
+bench-import: node_modules/.installed ## imports over HTTP against a local conversion, a download first, and nbdkit; some of it: ARGS='--image qcow2 --case 20/50'
+	$(NODE) test/bench/import.ts $(ARGS)
+
 .PHONY: lint
 lint: node_modules/.installed ## types, lint, format, dead code
 	tsc

@@ -1,5 +1,5 @@
 /**
- * Compiles the program as the images have it: a module for each of src's, except that the copier's are one. Finding and
+ * Compiles the program as the images have it: a module for each of src's, except that the workers' are one. Finding and
  * reading thirty files takes Node longer than the copier needs to begin.
  *
  *     node images/compile.ts <dist>
@@ -19,14 +19,37 @@ export async function compile(project: string, dist: string): Promise<void> {
 			throw new Error(`tsc failed: ${findings || String(error)}`, {cause: error});
 		},
 	);
-	const copier = path.join(dist, 'bin/copier.js');
+	for (const program of bundled) await bundle(program, {project, dist});
+}
+
+interface Program {
+	readonly name: string;
+	/** Its packages are in the file as well. Otherwise they stay what they are, in node_modules. */
+	readonly withPackages: boolean;
+}
+
+const bundled: readonly Program[] = [
+	// A short copy loads no package at all.
+	{name: 'copier', withPackages: false},
+	// Every import needs some hundred modules of got at once.
+	{name: 'importer', withPackages: true},
+];
+
+/** What is imported late stays in files of its own. */
+async function bundle(
+	{name, withPackages}: Program,
+	{project, dist}: {readonly project: string; readonly dist: string},
+): Promise<void> {
+	const input = path.join(dist, `bin/${name}.js`);
 	await using bundle = await rolldown({
-		input: copier,
+		input,
 		platform: 'node',
-		// Packages stay what they are, in node_modules; so do the modules that a short copy never loads.
-		external: (id, importer, isResolved) => !isResolved && importer !== undefined && /^[^./]/.test(id),
+		resolve: {modules: ['node_modules', path.join(project, 'node_modules')]},
+		...(!withPackages && {
+			external: (id, importer, isResolved) => !isResolved && importer !== undefined && /^[^./]/.test(id),
+		}),
 	});
-	await bundle.write({dir: path.dirname(copier), format: 'esm', chunkFileNames: 'copier-[name].js'});
+	await bundle.write({dir: path.dirname(input), format: 'esm', chunkFileNames: `${name}-[name].js`});
 }
 
 if (import.meta.main) {

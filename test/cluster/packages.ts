@@ -23,6 +23,8 @@ const evidence: Readonly<Record<string, readonly string[]>> = {
 	kmod: ['/sbin/modprobe', '/usr/sbin/modprobe'],
 	mount: ['/sbin/losetup', '/usr/sbin/losetup'],
 	openssl: ['/usr/bin/openssl'],
+	curl: ['/usr/bin/curl', '/usr/local/bin/curl'],
+	nbdkit: ['/usr/bin/nbdkit', '/usr/sbin/nbdkit', '/usr/local/sbin/nbdkit'],
 	'ca-certificates': ['/etc/ssl/certs/ca-certificates.crt', '/etc/pki/tls/certs/ca-bundle.crt'],
 };
 
@@ -45,6 +47,8 @@ export const packagesFor = {
 		'ca-certificates',
 	],
 	images: ['buildah', 'debootstrap', 'qemu-utils', 'e2fsprogs', 'ca-certificates'],
+	/** What the importer is measured against. */
+	importBench: ['qemu-utils', 'curl', 'nbdkit'],
 } as const;
 
 /** Installs the Debian packages of one purpose that are not there yet. */
