@@ -1,7 +1,7 @@
 import {stat} from 'node:fs/promises';
 import {connect} from 'node:net';
 import {dirname} from 'node:path';
-import {afterEach, beforeEach, expect, test} from 'vitest';
+import {afterEach, beforeEach, describe, expect, test} from 'vitest';
 import {noise} from '../../test/support/disk-images.ts';
 import type {RangeSource} from './byte-source.ts';
 import {NbdServer} from './nbd-server.ts';
@@ -15,6 +15,8 @@ const source: RangeSource = {
 		deliver(contents.subarray(start, end));
 	},
 };
+
+const announced = 2 ** 50;
 
 let window: ReadWindow;
 let server: NbdServer;
@@ -92,12 +94,38 @@ test('a read across messages and blocks gives the bytes', async () => {
 	expect(data.equals(contents.subarray(1000, 51_000))).toBe(true);
 });
 
-test('the end of the last cluster reads as zeros, beyond it an image is damaged', async () => {
-	const {data} = replied((await talk(...begin, request(0, 99_000, 2000))).answer);
-	expect(data.equals(Buffer.concat([contents.subarray(99_000), Buffer.alloc(1000)]))).toBe(true);
-	expect(server.readPastEnd).toBeUndefined();
-	expect(replied((await talk(...begin, request(0, 4_000_000, 512))).answer).error).toBe(5);
-	expect(server.readPastEnd).toBe(4_000_000);
+describe('beyond the end of the source', () => {
+	const read = async (offset: number, length: number) =>
+		replied((await talk(...begin, request(0, offset, length))).answer);
+	const padded = (bytes: Buffer, length: number) => Buffer.concat([bytes, Buffer.alloc(length - bytes.length)]);
+
+	test('the last sector is whole for what begins within a sector, and what refers to more is damaged', async () => {
+		const {data} = await read(99_000, 1352);
+		expect(data.equals(padded(contents.subarray(99_000), 1352))).toBe(true);
+		expect(server.readPastEnd).toBeUndefined();
+		expect((await read(99_000, 1353)).error).toBe(5);
+		expect(server.readPastEnd).toBe(99_000);
+		expect((await read(98_816, 1185)).error).toBe(5);
+		expect((await read(announced - 512, 512)).error).toBe(5);
+	});
+
+	test('a format may read more than there is, and find its footer at the end', async () => {
+		await using lenient = await NbdServer.listen(window, {
+			openReadBytes: 4096,
+			firstReadBytes: 200_000,
+			footerBytes: 1024,
+		});
+		server = lenient;
+		expect((await read(99_000, 4096)).data.equals(padded(contents.subarray(99_000), 4096))).toBe(true);
+		expect((await read(0, 200_000)).data.equals(padded(contents, 200_000))).toBe(true);
+		expect((await read(announced - 1024, 1024)).data.equals(padded(contents.subarray(100_000 - 1024), 1024))).toBe(
+			true,
+		);
+		expect(server.readPastEnd).toBeUndefined();
+		expect((await read(512, 200_000)).error).toBe(5);
+		expect((await read(99_000, 4095)).error).toBe(5);
+		expect((await read(100_352, 4096)).error).toBe(5);
+	});
 });
 
 test.each([

@@ -4,19 +4,19 @@ import {runCommand} from './command.ts';
 import {type ImageNode, imageOptions} from './image-options.ts';
 
 const imageInfo = z.object({
-	format: z.string(),
 	'virtual-size': z.number().int().nonnegative(),
 	'backing-filename': z.string().optional(),
-	encrypted: z.boolean().optional(),
-	'format-specific': z.object({data: z.looseObject({'data-file': z.string().optional()}).optional()}).optional(),
+	'format-specific': z
+		.object({
+			data: z.looseObject({'data-file': z.string().optional(), extents: z.array(z.unknown()).optional()}).optional(),
+		})
+		.optional(),
 });
 
 export interface ImageInfo {
-	readonly format: string;
 	readonly virtualBytes: number;
-	readonly backingFile: string | undefined;
-	readonly dataFile: string | undefined;
-	readonly encrypted: boolean;
+	/** Backing file, external data file, or several extents. */
+	readonly needsOthers: boolean;
 }
 
 /** Enough for every honest image (CDI used the same), too little for one that is made to exhaust its reader. */
@@ -28,12 +28,11 @@ export async function readImageInfo(image: ImageNode, signal: AbortSignal): Prom
 		limits: parserLimits,
 	});
 	const info = imageInfo.parse(JSON.parse(output));
+	const data = info['format-specific']?.data;
+	const extents = data?.extents ?? [];
 	return {
-		format: info.format,
 		virtualBytes: info['virtual-size'],
-		backingFile: info['backing-filename'],
-		dataFile: info['format-specific']?.data?.['data-file'],
-		encrypted: info.encrypted ?? false,
+		needsOthers: info['backing-filename'] !== undefined || data?.['data-file'] !== undefined || extents.length > 1,
 	};
 }
 
