@@ -1,7 +1,7 @@
 /**
  * The phases of an import: what is known so far -> the one thing to do next. Pure; run.ts does it and adds what came of it.
  */
-import {diskBytes, type TargetCapacity, tooLarge} from './capacity.ts';
+import {diskBytes, type TargetCapacity, tooLarge, tooLong} from './capacity.ts';
 import {type ImageFormat, isContainer} from './detect-format.ts';
 import type {ContainerFormat, ImageHeader} from './image-header.ts';
 import {vhdFooterBytes} from './vhd-footer.ts';
@@ -96,7 +96,7 @@ function nextForContainer(
 ): ImportStep {
 	if (!image) {
 		// Before much of it is fetched.
-		const failure = refusal(source.shown, header?.virtualBytes ?? 0, capacity);
+		const failure = refusal(source.shown, header?.virtualBytes ?? 0, capacity) ?? refusalOfFile(source, capacity);
 		if (failure) return {do: 'fail', failure};
 		if (source.ranges || spooled) return {do: 'inspectImage'};
 		if (capacity.volumeMode === 'Filesystem') return {do: 'spoolSource'};
@@ -135,6 +135,14 @@ function prepareFor(shown: string, virtualBytes: number, capacity: TargetCapacit
 function refusal(shown: string, virtualBytes: number, capacity: TargetCapacity): WorkerError | undefined {
 	const excess = tooLarge(capacity, virtualBytes);
 	return excess === undefined ? undefined : new WorkerError('ImageTooLarge', `${shown} does not fit: ${excess}`);
+}
+
+function refusalOfFile(
+	{shown, lengthBytes = 0}: ContainerFacts['source'],
+	capacity: TargetCapacity,
+): WorkerError | undefined {
+	const excess = tooLong(capacity, lengthBytes);
+	return excess === undefined ? undefined : new WorkerError('ImageTooLarge', `${shown} is too long: ${excess}`);
 }
 
 /** Worth another try where the server takes Range requests: it may answer them rightly again. */
