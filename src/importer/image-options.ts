@@ -6,7 +6,8 @@ import type {ContainerFormat} from './image-header.ts';
 
 /** An image as qemu's block layer opens it. */
 export type ImageNode =
-	| {readonly driver: 'nbd'; readonly socketPath: string}
+	/** Over a socket that the program is started with. */
+	| {readonly driver: 'nbd'; readonly descriptor: number}
 	| {readonly driver: 'file' | 'host_device'; readonly path: string}
 	| {readonly driver: ContainerFormat | 'raw'; readonly file: ImageNode};
 
@@ -21,7 +22,7 @@ function flatten(node: ImageNode, prefix = ''): Record<string, string> {
 	const driver = {[`${prefix}driver`]: node.driver};
 	switch (node.driver) {
 		case 'nbd':
-			return {...driver, [`${prefix}server.type`]: 'unix', [`${prefix}server.path`]: node.socketPath};
+			return {...driver, [`${prefix}server.type`]: 'fd', [`${prefix}server.str`]: String(node.descriptor)};
 		case 'file':
 		case 'host_device':
 			// Kubernetes decides who may use a volume; locks on network file systems only get in the way.

@@ -1,5 +1,6 @@
 /**
- * An NBD server (fixed newstyle, read-only, one export, one client) on a private unix socket: how qemu-img reads a window.
+ * An NBD server (fixed newstyle, read-only, one export): how qemu-img reads a window. Each client is the other end of a pair of
+ * sockets that has no name: nobody else can connect, and nothing is left of it when this process is killed.
  *
  * NBD is made for this: requests are pipelined and answered in any order, so qemu-img's sixteen coroutines really are
  * sixteen reads of the window. Simple replies are enough for a container format, which says itself what is a hole.
@@ -11,10 +12,7 @@
  * are read by whole sectors: the last one may be incomplete. What a format looks for at the end of its file is there too, at the
  * end of what is announced.
  */
-import {chmod, mkdtemp, rm} from 'node:fs/promises';
-import {createServer, type Server, type Socket} from 'node:net';
-import {tmpdir} from 'node:os';
-import {join} from 'node:path';
+import type {Socket} from 'node:net';
 import type {Serving} from './image-header.ts';
 import type {ReadWindow} from './window.ts';
 
@@ -39,35 +37,15 @@ const longestRead = 32 * 1024 * 1024;
 const announcedBytes = 2 ** 50;
 const sectorBytes = 512;
 
-export class NbdServer implements AsyncDisposable {
+export class NbdServer implements Disposable {
 	readonly #window: ReadWindow;
 	readonly #serving: Required<Serving>;
-	readonly #folder: string;
-	readonly #server: Server;
 	readonly #sockets = new Set<Socket>();
 	#readPastEnd: number | undefined;
 
-	private constructor(window: ReadWindow, serving: Serving, folder: string) {
+	constructor(window: ReadWindow, serving: Serving = {}) {
 		this.#window = window;
 		this.#serving = {openReadBytes: 0, firstReadBytes: 0, footerBytes: 0, ...serving};
-		this.#folder = folder;
-		this.#server = createServer((socket) => this.#serve(socket));
-	}
-
-	/** Listens in a new folder that only this user can enter. */
-	static async listen(window: ReadWindow, serving: Serving = {}): Promise<NbdServer> {
-		const folder = await mkdtemp(join(tmpdir(), 'onesnap-'));
-		await chmod(folder, 0o700);
-		const server = new NbdServer(window, serving, folder);
-		await new Promise<void>((resolve, reject) => {
-			server.#server.once('error', reject);
-			server.#server.listen(server.socketPath, resolve);
-		});
-		return server;
-	}
-
-	get socketPath(): string {
-		return join(this.#folder, 'nbd.sock');
 	}
 
 	/** Where the image first referred to bytes that the source does not have: it is truncated or damaged. */
@@ -75,13 +53,12 @@ export class NbdServer implements AsyncDisposable {
 		return this.#readPastEnd;
 	}
 
-	async [Symbol.asyncDispose](): Promise<void> {
+	[Symbol.dispose](): void {
 		for (const socket of this.#sockets) socket.destroy();
-		await new Promise((resolve) => this.#server.close(resolve));
-		await rm(this.#folder, {recursive: true, force: true});
 	}
 
-	#serve(socket: Socket): void {
+	/** Speaks with the client at the other end, until one of the two closes it. */
+	serve(socket: Socket): void {
 		this.#sockets.add(socket);
 		socket.once('close', () => this.#sockets.delete(socket));
 		const connection = new NbdConnection(socket, {

@@ -122,7 +122,7 @@ class ImportWork implements AsyncDisposable {
 				await this.#target.prepare(step.sizeBytes);
 				return {prepared: {sizeBytes: step.sizeBytes}};
 			case 'convertImage':
-				await this.#convert(observed.spooled ? 0.5 : 0);
+				await this.#convert(observed.image?.virtualBytes ?? 0, observed.spooled ? 0.5 : 0);
 				return {written: true};
 			case 'copyRanges':
 				await this.#copyRanges(observed.image?.virtualBytes ?? 0);
@@ -239,12 +239,13 @@ class ImportWork implements AsyncDisposable {
 	}
 
 	/** @param begun share of the work that was done before */
-	async #convert(begun: number): Promise<void> {
+	async #convert(virtualBytes: number, begun: number): Promise<void> {
 		const target = this.#target;
 		const directIo = await target.canDirectIo();
 		await this.#image?.use((source) =>
 			convertImage({
 				source,
+				virtualBytes,
 				target: target.image,
 				targetIsZero: target.keepHoles,
 				sparse: !target.mustAllocate,

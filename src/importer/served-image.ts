@@ -1,8 +1,9 @@
 import {checkBeyondHeader} from './check-header.ts';
 import {failureOfReading} from './image-failure.ts';
 import type {ContainerFormat, Serving} from './image-header.ts';
-import type {ImageNode} from './image-options.ts';
+import {socketDescriptor} from './command.ts';
 import {NbdServer} from './nbd-server.ts';
+import type {ServedNode} from './qemu-img.ts';
 import type {ReadWindow} from './window.ts';
 
 export interface ServedAs {
@@ -12,7 +13,7 @@ export interface ServedAs {
 }
 
 /** An image as qemu-img may see it: a format on top of a private socket, and nothing else. */
-export class ServedImage implements AsyncDisposable {
+export class ServedImage implements Disposable {
 	readonly #window: ReadWindow;
 	readonly #server: NbdServer;
 	readonly #as: ServedAs;
@@ -26,13 +27,16 @@ export class ServedImage implements AsyncDisposable {
 	/** Refuses what must not be opened. */
 	static async serve(window: ReadWindow, as: ServedAs): Promise<ServedImage> {
 		await checkBeyondHeader(as.format, (offset, length) => readWindow(window, offset, length), as.shown);
-		return new ServedImage(window, await NbdServer.listen(window, as.serving), as);
+		return new ServedImage(window, new NbdServer(window, as.serving), as);
 	}
 
 	/** Runs qemu-img on the image; says why it could not be read, where it could not. */
-	async use<T>(run: (image: ImageNode) => Promise<T>): Promise<T> {
+	async use<T>(run: (image: ServedNode) => Promise<T>): Promise<T> {
 		try {
-			return await run({driver: this.#as.format, file: {driver: 'nbd', socketPath: this.#server.socketPath}});
+			return await run({
+				node: {driver: this.#as.format, file: {driver: 'nbd', descriptor: socketDescriptor}},
+				onSocket: (socket) => this.#server.serve(socket),
+			});
 		} catch (error) {
 			throw failureOfReading(error, {
 				shown: this.#as.shown,
@@ -43,8 +47,8 @@ export class ServedImage implements AsyncDisposable {
 		}
 	}
 
-	async [Symbol.asyncDispose](): Promise<void> {
-		await this.#server[Symbol.asyncDispose]();
+	[Symbol.dispose](): void {
+		this.#server[Symbol.dispose]();
 	}
 }
 
