@@ -57,6 +57,10 @@ test-faults: node_modules/.installed ## every fault switch of the local storage,
 test-import-faults: node_modules/.installed ## 200 imports from a server that does everything wrong, killed now and then
 	$(NODE) test/import/faults/main.ts $(ARGS)
 
+.PHONY: test-import-hostile
+test-import-hostile: node_modules/.installed ## images and servers that mean no good: refused or read rightly, traced, within limits
+	$(NODE) test/import/hostile/main.ts $(ARGS)
+
 .PHONY: test-topology
 test-topology: node_modules/.installed ## tests on a local cluster of two nodes with node-local storage
 	vitest run --project topology

@@ -1,5 +1,5 @@
 import {describe, expect, test} from 'vitest';
-import {claimBytesFor, diskBytes, type TargetCapacity, tooLarge} from './capacity.ts';
+import {claimBytesFor, diskBytes, type TargetCapacity, tooLarge, tooLong} from './capacity.ts';
 
 const MiB = 1024 * 1024;
 const GiB = 1024 * MiB;
@@ -52,4 +52,11 @@ describe('an image that is too large', () => {
 		expect(tooLarge(device, 2 * GiB)).toBeUndefined();
 		expect(tooLarge(device, 2 * GiB + 1)).toBeDefined();
 	});
+});
+
+test('a file may be much longer than its disk, but not without end', () => {
+	expect(tooLong(device, 17 * GiB)).toBeUndefined();
+	expect(tooLong(device, 17 * GiB + 1)).toContain(
+		'its file has 18253611009 bytes (17.00 GiB), for a disk of at most 2147483648',
+	);
 });

@@ -16,6 +16,9 @@ export interface TargetCapacity {
 }
 
 const mebibyte = 1024 * 1024;
+const gibibyte = 1024 * mebibyte;
+/** So many snapshots inside of an image, each of a whole disk, are believed. */
+const longestFileFactor = 16;
 
 /** What the claim promises as a disk. */
 export function usableBytes({volumeMode, requestedBytes, filesystemOverhead}: TargetCapacity): number {
@@ -54,8 +57,18 @@ export function tooLarge(capacity: TargetCapacity, virtualBytes: number): string
 	return `its disk has ${inWords(virtualBytes)}, the claim holds ${inWords(largest)}${overhead}. Ask for at least ${claimBytesFor(virtualBytes, capacity)} bytes of storage in the claim (spec.pvc), or ${roundUp(virtualBytes, mebibyte) / mebibyte}Mi in spec.storage.`;
 }
 
+/**
+ * Why a container of so many bytes is not taken; undefined when it is. Tables, internal snapshots and what nobody uses any
+ * more make a file longer than its disk, but not without end: a checksum would read it all.
+ */
+export function tooLong(capacity: TargetCapacity, fileBytes: number): string | undefined {
+	const longest = longestFileFactor * capacity.requestedBytes + gibibyte;
+	if (fileBytes <= longest) return undefined;
+	return `its file has ${inWords(fileBytes)}, for a disk of at most ${inWords(largestImageBytes(capacity))}. Convert it with qemu-img convert, which leaves out what is no part of the disk.`;
+}
+
 export function inWords(bytes: number): string {
-	const gibibytes = bytes / 1024 ** 3;
+	const gibibytes = bytes / gibibyte;
 	const rounded = gibibytes >= 1 ? `${gibibytes.toFixed(2)} GiB` : `${(bytes / mebibyte).toFixed(2)} MiB`;
 	return `${bytes} bytes (${rounded})`;
 }

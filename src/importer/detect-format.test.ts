@@ -16,6 +16,14 @@ function detect(head: Buffer, lengthBytes: number | undefined = head.length, con
 describe('is an image', () => {
 	test.each([
 		['qcow2', bytes(512, {0: Buffer.from('QFI\xfb', 'latin1')}), 'qcow2'],
+		['vmdk', bytes(512, {0: 'KDMV'}), 'vmdk'],
+		[
+			'vdi',
+			bytes(512, {0: '<<< Oracle VM VirtualBox Disk Image >>>\n', 64: Buffer.from([0x7f, 0x10, 0xda, 0xbe])}),
+			'vdi',
+		],
+		['a dynamic vhd', bytes(512, {0: 'conectix'}), 'vpc'],
+		['vhdx', bytes(512, {0: 'vhdxfile'}), 'vhdx'],
 		['zeros', bytes(4096), 'raw'],
 		[
 			'a boot sector with text in it',
@@ -53,10 +61,9 @@ describe('is no image', () => {
 });
 
 test.each([
-	['vmdk', {0: 'KDMV'}],
-	['vhdx', {0: 'vhdxfile'}],
-	['gzip', {0: Buffer.from([0x1f, 0x8b, 0x08])}],
+	['zip', {0: Buffer.from([0x50, 0x4b, 3, 4])}],
 	['tar', {257: 'ustar'}],
+	['bzip2', {0: 'BZh9'}],
 ])('%s is refused by name', (name, marks) => {
 	expect(() => detect(bytes(1024, marks))).toThrow(
 		expect.objectContaining({
@@ -65,3 +72,10 @@ test.each([
 		}),
 	);
 });
+
+test.each(['# Disk DescriptorFile\nversion=1\nRW 8 FLAT "/etc/passwd" 0\n', 'COWD'])(
+	'%j is one file of several',
+	(mark) => {
+		expect(() => detect(bytes(1024, {0: mark}))).toThrow(expect.objectContaining({reason: 'ImageNotStandalone'}));
+	},
+);

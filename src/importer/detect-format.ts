@@ -5,24 +5,38 @@
  * mistake (a login page, an error document, a listing), and they only find out when the machine does not boot.
  * So text is refused, and so is a file that ends in the middle of a sector and carries no sign of a disk.
  */
+import type {ContainerFormat} from './image-header.ts';
 import {qcow2Magic} from './qcow2-header.ts';
+import {vdiMagic} from './vdi-header.ts';
+import {vhdMagic} from './vhd-footer.ts';
+import {vhdxMagic} from './vhdx-metadata.ts';
+import {partOfVmdk, vmdkDescriptorMagic, vmdkEsxMagic, vmdkMagic} from './vmdk-header.ts';
 import {WorkerError} from './worker-error.ts';
 
-export type ImageFormat = 'raw' | 'qcow2';
+/** A fixed vhd is a raw disk until its last sector is seen. */
+export type ImageFormat = 'raw' | 'fixed vhd' | ContainerFormat;
+
+export function isContainer(format: ImageFormat): format is ContainerFormat {
+	return format !== 'raw' && format !== 'fixed vhd';
+}
 
 /** Bytes of the source that detection wants to see. */
 export const detectionBytes = 256 * 1024;
 
-const unsupported: ReadonlyArray<{readonly name: string; readonly at: number; readonly magic: Buffer}> = [
-	{name: 'vmdk', at: 0, magic: Buffer.from('KDMV')},
-	{name: 'vmdk (ESX sparse)', at: 0, magic: Buffer.from('COWD')},
-	{name: 'vmdk descriptor', at: 0, magic: Buffer.from('# Disk DescriptorFile')},
-	{name: 'vdi', at: 0x40, magic: Buffer.from([0x7f, 0x10, 0xda, 0xbe])},
-	{name: 'vhd', at: 0, magic: Buffer.from('conectix')},
-	{name: 'vhdx', at: 0, magic: Buffer.from('vhdxfile')},
-	{name: 'gzip', at: 0, magic: Buffer.from([0x1f, 0x8b, 0x08])},
-	{name: 'xz', at: 0, magic: Buffer.from([0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00])},
-	{name: 'zstd', at: 0, magic: Buffer.from([0x28, 0xb5, 0x2f, 0xfd])},
+interface Sign {
+	readonly at: number;
+	readonly magic: Buffer;
+}
+
+const containers: ReadonlyArray<Sign & {readonly format: ContainerFormat}> = [
+	{format: 'qcow2', at: 0, magic: qcow2Magic},
+	{format: 'vmdk', at: 0, magic: vmdkMagic},
+	{format: 'vdi', ...vdiMagic},
+	{format: 'vpc', at: 0, magic: vhdMagic},
+	{format: 'vhdx', at: 0, magic: vhdxMagic},
+];
+
+const unsupported: ReadonlyArray<Sign & {readonly name: string}> = [
 	{name: 'bzip2', at: 0, magic: Buffer.from('BZh')},
 	{name: 'zip', at: 0, magic: Buffer.from([0x50, 0x4b, 0x03, 0x04])},
 	{name: 'tar', at: 257, magic: Buffer.from('ustar')},
@@ -31,7 +45,7 @@ const unsupported: ReadonlyArray<{readonly name: string; readonly at: number; re
 ];
 
 /** Where file systems, partition tables and boot loaders leave their mark. */
-const diskSigns: ReadonlyArray<{readonly at: number; readonly magic: Buffer}> = [
+const diskSigns: readonly Sign[] = [
 	{at: 510, magic: Buffer.from([0x55, 0xaa])},
 	{at: 512, magic: Buffer.from('EFI PART')},
 	{at: 4096, magic: Buffer.from('EFI PART')},
@@ -52,33 +66,47 @@ export interface DetectionFacts {
 }
 
 export function detectFormat({head, lengthBytes, contentType, shown}: DetectionFacts): ImageFormat {
-	const served = contentType === undefined ? '' : `, served as ${contentType}`;
 	if (head.length === 0) throw new WorkerError('InvalidImage', `${shown} is empty: the server answered with 0 bytes.`);
-	if (has(head, {at: 0, magic: qcow2Magic})) return 'qcow2';
+	const container = containers.find((each) => has(head, each));
+	if (container) return container.format;
+	// Extents of ESX have their descriptor in another file, and most of them a parent.
+	if ([vmdkDescriptorMagic, vmdkEsxMagic].some((magic) => has(head, {at: 0, magic}))) throw partOfVmdk(shown);
 	const known = unsupported.find((format) => has(head, format));
 	if (known) {
 		throw new WorkerError(
 			'FormatNotSupported',
-			`${shown} is in ${known.name} format, which this version does not read yet. Unpack or convert it to qcow2 or raw and import that.`,
+			`${shown} is in ${known.name} format, which onesnap does not read. Unpack or convert it to qcow2 or raw and import that.`,
 		);
 	}
 	if (isText(head.subarray(0, 1024))) {
 		throw new WorkerError(
 			'InvalidImage',
-			`${shown} is no disk image but text${served}, beginning with ${JSON.stringify(firstWords(head))}. The URL may lead to a web page, a login or an error document instead of the image.`,
+			`${shown} is no disk image but text${servedAs(contentType)}, beginning with ${JSON.stringify(firstWords(head))}. The URL may lead to a web page, a login or an error document instead of the image.`,
 		);
 	}
-	const whole = lengthBytes === undefined || lengthBytes % 512 === 0;
-	if (!whole && !diskSigns.some((sign) => has(head, sign))) {
-		throw new WorkerError(
-			'InvalidImage',
-			`${shown} is no disk image: its ${lengthBytes} bytes${served} are no whole number of 512-byte sectors, and no boot sector, partition table or file system was found in it.`,
-		);
-	}
+	if (lengthBytes !== undefined) checkRawLength({head, lengthBytes, contentType, shown});
 	return 'raw';
 }
 
-function has(head: Buffer, {at, magic}: {at: number; magic: Buffer}): boolean {
+/** Raw disks end with a whole sector, or are seen to be disks. */
+export function checkRawLength({
+	head,
+	lengthBytes,
+	contentType,
+	shown,
+}: DetectionFacts & {readonly lengthBytes: number}): void {
+	if (lengthBytes % 512 === 0 || diskSigns.some((sign) => has(head, sign))) return;
+	throw new WorkerError(
+		'InvalidImage',
+		`${shown} is no disk image: its ${lengthBytes} bytes${servedAs(contentType)} are no whole number of 512-byte sectors, and no boot sector, partition table or file system was found in it.`,
+	);
+}
+
+function servedAs(contentType: string | undefined): string {
+	return contentType === undefined ? '' : `, served as ${contentType}`;
+}
+
+function has(head: Buffer, {at, magic}: Sign): boolean {
 	return head.subarray(at, at + magic.length).equals(magic);
 }
 

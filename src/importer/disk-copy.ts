@@ -1,21 +1,21 @@
 /** The two ways in which a raw source becomes a disk: by ranges through the window, or as one stream. */
-import type {ChecksumVerifier} from './checksum.ts';
+import {PieceAligner} from './aligned-pieces.ts';
 import type {SparseWriter} from './sparse-writer.ts';
 import type {ReadWindow} from './window.ts';
 
 /** Bytes per read of the window: a few blocks. */
 const stepBytes = 1024 * 1024;
 
-/** Front to back; the window fetches ahead meanwhile. */
+/** Front to back, up to `endBytes`; the window fetches ahead meanwhile. */
 export async function copyRanges(
 	window: ReadWindow,
 	writer: SparseWriter,
-	{onBytes, signal}: {onBytes: (bytes: number) => void; signal: AbortSignal},
+	{endBytes, onBytes, signal}: {endBytes: number; onBytes: (bytes: number) => void; signal: AbortSignal},
 ): Promise<void> {
 	try {
-		for (let offset = 0; offset < window.lengthBytes; ) {
+		for (let offset = 0; offset < endBytes; ) {
 			signal.throwIfAborted();
-			const lease = await window.read(offset, Math.min(stepBytes, window.lengthBytes - offset));
+			const lease = await window.read(offset, Math.min(stepBytes, endBytes - offset));
 			let left = lease.parts.length;
 			for (const part of lease.parts) {
 				await writer.write(part, offset, () => {
@@ -30,27 +30,33 @@ export async function copyRanges(
 	}
 }
 
-/** Returns how many bytes came. `check` may refuse to go on, before anything beyond is written. */
+export interface StreamCopyOptions {
+	/** May refuse to go on, before anything up to so many bytes is written. */
+	readonly check: (bytes: number) => void;
+	/** Of a stream of so many bytes that ends so, how many belong to the disk. */
+	readonly endOf?: (lastBytes: Buffer, lengthBytes: number) => number;
+}
+
+/** Returns how many bytes belong to the disk. */
 export async function copyStream(
 	pieces: AsyncIterable<Buffer>,
 	writer: SparseWriter,
-	{
-		check,
-		checksum,
-		onBytes,
-	}: {check: (bytes: number) => void; checksum?: ChecksumVerifier | undefined; onBytes: (bytes: number) => void},
+	{check, endOf = (_, lengthBytes) => lengthBytes}: StreamCopyOptions,
 ): Promise<number> {
-	let received = 0;
+	const aligner = new PieceAligner();
+	const write = async (buffer: Buffer, position: number, release: () => void) => {
+		check(position + buffer.length);
+		await writer.write(buffer, position, release);
+	};
 	try {
 		for await (const piece of pieces) {
-			check(received + piece.length);
-			checksum?.update(piece);
-			await writer.write(piece, received);
-			received += piece.length;
-			onBytes(received);
+			for (const {buffer, position, release} of aligner.push(piece)) await write(buffer, position, release);
 		}
+		const {buffer, position} = aligner.rest;
+		const end = endOf(buffer, position + buffer.length);
+		await write(buffer.subarray(0, end - position), position, () => {});
+		return end;
 	} finally {
 		await writer.flush();
 	}
-	return received;
 }

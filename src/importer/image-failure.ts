@@ -11,6 +11,12 @@ export interface ReadingFacts {
 	readonly readPastEnd: number | undefined;
 }
 
+const excesses = {
+	time: 'qemu-img needed more time of the processor than an honest image takes.',
+	memory: 'qemu-img needed more memory than an honest image takes.',
+	output: 'what qemu-img tells of it has no end.',
+} as const;
+
 /** Why qemu-img ended: it only sees an I/O error where this process knows better. */
 export function failureOfReading(error: unknown, facts: ReadingFacts): unknown {
 	const {shown, lengthBytes, sourceFailure, readPastEnd} = facts;
@@ -24,10 +30,19 @@ export function failureOfReading(error: unknown, facts: ReadingFacts): unknown {
 		);
 	}
 	if (/error while writing|No space left|Failed to flush/.test(error.stderr)) return writeFailure(error);
-	if (error.killedBy === 'SIGKILL' || error.killedBy === 'SIGXCPU') {
+	if (error.exceeded) {
 		return new WorkerError(
-			error.killedBy === 'SIGXCPU' ? 'InvalidImage' : 'Internal',
-			`qemu-img was ended by ${error.killedBy} while it read ${shown}: it needed more ${error.killedBy === 'SIGXCPU' ? 'time than an honest image needs' : 'memory than the Pod may use'}.`,
+			'InvalidImage',
+			`${shown} is damaged, or made to exhaust its reader: ${excesses[error.exceeded]}`,
+			{
+				cause: error,
+			},
+		);
+	}
+	if (error.killedBy === 'SIGKILL') {
+		return new WorkerError(
+			'Internal',
+			`qemu-img was ended by SIGKILL while it read ${shown}: it needed more memory than the Pod may use.`,
 			{cause: error},
 		);
 	}

@@ -1,7 +1,6 @@
-import {stat} from 'node:fs/promises';
-import {connect} from 'node:net';
-import {dirname} from 'node:path';
-import {afterEach, beforeEach, expect, test} from 'vitest';
+import {once} from 'node:events';
+import {type AddressInfo, connect, createServer} from 'node:net';
+import {afterEach, beforeEach, describe, expect, test} from 'vitest';
 import {noise} from '../../test/support/disk-images.ts';
 import type {RangeSource} from './byte-source.ts';
 import {NbdServer} from './nbd-server.ts';
@@ -16,21 +15,26 @@ const source: RangeSource = {
 	},
 };
 
+const announced = 2 ** 50;
+
 let window: ReadWindow;
 let server: NbdServer;
 
-beforeEach(async () => {
+beforeEach(() => {
 	window = new ReadWindow({source, signal: new AbortController().signal});
-	server = await NbdServer.listen(window);
+	server = new NbdServer(window);
 });
 afterEach(async () => {
-	await server[Symbol.asyncDispose]();
+	server[Symbol.dispose]();
 	await window.close();
 });
 
 /** Sends bytes, returns what came until the server is silent for a moment or closes. */
 async function talk(...messages: readonly Buffer[]): Promise<{answer: Buffer; closed: boolean}> {
-	const socket = connect(server.socketPath);
+	await using meeting = createServer({noDelay: true}, (socket) => server.serve(socket)).listen(0, '127.0.0.1');
+	await once(meeting, 'listening');
+	// oxlint-disable-next-line typescript/no-unsafe-type-assertion -- it listens on TCP
+	const socket = connect({port: (meeting.address() as AddressInfo).port, host: '127.0.0.1', noDelay: true});
 	const pieces: Buffer[] = [];
 	let closed = false;
 	for (const message of messages) socket.write(message);
@@ -80,10 +84,6 @@ function replied(answer: Buffer): {error: number; cookie: string; data: Buffer} 
 	return {error: reply.readUInt32BE(4), cookie: reply.toString('latin1', 8, 16), data: reply.subarray(16)};
 }
 
-test('the socket lies in a folder that nobody else can enter', async () => {
-	expect((await stat(dirname(server.socketPath))).mode & 0o777).toBe(0o700);
-});
-
 test('a read across messages and blocks gives the bytes', async () => {
 	const whole = Buffer.concat([...begin, request(0, 1000, 50_000)]);
 	const {answer} = await talk(whole.subarray(0, 7), whole.subarray(7, 40), whole.subarray(40));
@@ -92,12 +92,37 @@ test('a read across messages and blocks gives the bytes', async () => {
 	expect(data.equals(contents.subarray(1000, 51_000))).toBe(true);
 });
 
-test('the end of the last cluster reads as zeros, beyond it an image is damaged', async () => {
-	const {data} = replied((await talk(...begin, request(0, 99_000, 2000))).answer);
-	expect(data.equals(Buffer.concat([contents.subarray(99_000), Buffer.alloc(1000)]))).toBe(true);
-	expect(server.readPastEnd).toBeUndefined();
-	expect(replied((await talk(...begin, request(0, 4_000_000, 512))).answer).error).toBe(5);
-	expect(server.readPastEnd).toBe(4_000_000);
+describe('beyond the end of the source', () => {
+	const read = async (offset: number, length: number) =>
+		replied((await talk(...begin, request(0, offset, length))).answer);
+	const padded = (bytes: Buffer, length: number) => Buffer.concat([bytes, Buffer.alloc(length - bytes.length)]);
+
+	test('the last sector is whole for what begins within a sector, and what refers to more is damaged', async () => {
+		const {data} = await read(99_000, 1352);
+		expect(data.equals(padded(contents.subarray(99_000), 1352))).toBe(true);
+		expect(server.readPastEnd).toBeUndefined();
+		expect((await read(99_000, 1353)).error).toBe(5);
+		expect(server.readPastEnd).toBe(99_000);
+		expect((await read(98_816, 1185)).error).toBe(5);
+		expect((await read(announced - 512, 512)).error).toBe(5);
+	});
+
+	test('a format may read more than there is, and find its footer at the end', async () => {
+		server = new NbdServer(window, {
+			openReadBytes: 4096,
+			firstReadBytes: 200_000,
+			footerBytes: 1024,
+		});
+		expect((await read(99_000, 4096)).data.equals(padded(contents.subarray(99_000), 4096))).toBe(true);
+		expect((await read(0, 200_000)).data.equals(padded(contents, 200_000))).toBe(true);
+		expect((await read(announced - 1024, 1024)).data.equals(padded(contents.subarray(100_000 - 1024), 1024))).toBe(
+			true,
+		);
+		expect(server.readPastEnd).toBeUndefined();
+		expect((await read(512, 200_000)).error).toBe(5);
+		expect((await read(99_000, 4095)).error).toBe(5);
+		expect((await read(100_352, 4096)).error).toBe(5);
+	});
 });
 
 test.each([

@@ -1,18 +1,19 @@
 /**
- * An NBD server (fixed newstyle, read-only, one export, one client) on a private unix socket: how qemu-img reads a window.
+ * An NBD server (fixed newstyle, read-only, one export): how qemu-img reads a window. Each client is the other end of a pair of
+ * sockets that has no name: nobody else can connect, and nothing is left of it when this process is killed.
  *
  * NBD is made for this: requests are pipelined and answered in any order, so qemu-img's sixteen coroutines really are
  * sixteen reads of the window. Simple replies are enough for a container format, which says itself what is a hole.
  * Protocol: https://github.com/NetworkBlockDevice/nbd/blob/master/doc/proto.md
  *
  * The export is announced larger than the source. qemu's block layer reads zeros beyond the end of a file it knows, so that a
- * truncated qcow2 would convert without a word; here such a read arrives, is refused, and is remembered in `readPastEnd`.
- * Only the rest of the last cluster is answered with zeros: images legitimately end in the middle of one.
+ * truncated image would convert without a word; here such a read arrives, is refused, and is remembered in `readPastEnd`.
+ * Zeros are only answered where a format reads more than there is in earnest. Compressed clusters of qcow2 begin anywhere and
+ * are read by whole sectors: the last one may be incomplete. What a format looks for at the end of its file is there too, at the
+ * end of what is announced.
  */
-import {chmod, mkdtemp, rm} from 'node:fs/promises';
-import {createServer, type Server, type Socket} from 'node:net';
-import {tmpdir} from 'node:os';
-import {join} from 'node:path';
+import type {Socket} from 'node:net';
+import type {Serving} from './image-header.ts';
 import type {ReadWindow} from './window.ts';
 
 const handshakeMagic = 0x4e42444d41474943n;
@@ -32,38 +33,19 @@ const exportFlags = 0b11; // has flags, read-only
 const longestOption = 4096;
 const longestRead = 32 * 1024 * 1024;
 
-/** What is announced beyond the source; large enough for any offset a damaged table may name in earnest. */
-const announcedBeyondBytes = 2 ** 50;
-/** Largest cluster of qcow2: the last one may be incomplete. */
-const toleranceBytes = 2 * 1024 * 1024;
+/** Size of the export, whatever the source has; large enough for any offset a damaged table may name in earnest. */
+const announcedBytes = 2 ** 50;
+const sectorBytes = 512;
 
-export class NbdServer implements AsyncDisposable {
+export class NbdServer implements Disposable {
 	readonly #window: ReadWindow;
-	readonly #folder: string;
-	readonly #server: Server;
+	readonly #serving: Required<Serving>;
 	readonly #sockets = new Set<Socket>();
 	#readPastEnd: number | undefined;
 
-	private constructor(window: ReadWindow, folder: string) {
+	constructor(window: ReadWindow, serving: Serving = {}) {
 		this.#window = window;
-		this.#folder = folder;
-		this.#server = createServer((socket) => this.#serve(socket));
-	}
-
-	/** Listens in a new folder that only this user can enter. */
-	static async listen(window: ReadWindow): Promise<NbdServer> {
-		const folder = await mkdtemp(join(tmpdir(), 'onesnap-'));
-		await chmod(folder, 0o700);
-		const server = new NbdServer(window, folder);
-		await new Promise<void>((resolve, reject) => {
-			server.#server.once('error', reject);
-			server.#server.listen(server.socketPath, resolve);
-		});
-		return server;
-	}
-
-	get socketPath(): string {
-		return join(this.#folder, 'nbd.sock');
+		this.#serving = {openReadBytes: 0, firstReadBytes: 0, footerBytes: 0, ...serving};
 	}
 
 	/** Where the image first referred to bytes that the source does not have: it is truncated or damaged. */
@@ -71,17 +53,16 @@ export class NbdServer implements AsyncDisposable {
 		return this.#readPastEnd;
 	}
 
-	async [Symbol.asyncDispose](): Promise<void> {
+	[Symbol.dispose](): void {
 		for (const socket of this.#sockets) socket.destroy();
-		await new Promise((resolve) => this.#server.close(resolve));
-		await rm(this.#folder, {recursive: true, force: true});
 	}
 
-	#serve(socket: Socket): void {
+	/** Speaks with the client at the other end, until one of the two closes it. */
+	serve(socket: Socket): void {
 		this.#sockets.add(socket);
 		socket.once('close', () => this.#sockets.delete(socket));
 		const connection = new NbdConnection(socket, {
-			sizeBytes: announcedBeyondBytes,
+			sizeBytes: announcedBytes,
 			read: (request) => this.#answerRead(socket, request),
 		});
 		socket.on('data', (data) => connection.receive(data));
@@ -89,13 +70,19 @@ export class NbdServer implements AsyncDisposable {
 		socket.on('error', () => socket.destroy());
 	}
 
-	#answerRead(socket: Socket, {cookie, offset, length}: ReadRequest): void {
-		const present = Math.min(length, Math.max(0, this.#window.lengthBytes - offset));
-		if (present < length && offset + length > this.#window.lengthBytes + toleranceBytes) {
+	#answerRead(socket: Socket, {cookie, offset: asked, length}: ReadRequest): void {
+		const {openReadBytes, firstReadBytes, footerBytes} = this.#serving;
+		const {lengthBytes} = this.#window;
+		const offset = asked < announcedBytes - footerBytes ? asked : asked - announcedBytes + lengthBytes;
+		const isCompressed = offset % sectorBytes !== 0;
+		const sourceEnd = isCompressed ? Math.ceil(lengthBytes / sectorBytes) * sectorBytes : lengthBytes;
+		const isOpen = (offset === 0 && length <= firstReadBytes) || (offset < lengthBytes && length === openReadBytes);
+		if (offset < 0 || (offset + length > sourceEnd && !isOpen)) {
 			this.#readPastEnd ??= offset;
 			reply(socket, cookie, nbdError.io);
 			return;
 		}
+		const present = Math.min(length, Math.max(0, lengthBytes - offset));
 		if (present === 0) {
 			reply(socket, cookie, 0, [Buffer.alloc(length)]);
 			return;

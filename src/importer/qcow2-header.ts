@@ -3,12 +3,11 @@
  * the size of the disk. A gate, not a parser: everything else is qemu-img's to judge.
  * Format: https://gitlab.com/qemu-project/qemu/-/blob/master/docs/interop/qcow2.txt
  */
+import type {ImageHeader} from './image-header.ts';
 import {WorkerError} from './worker-error.ts';
 
-export interface Qcow2Header {
-	readonly version: 2 | 3;
+interface Qcow2Header {
 	readonly virtualBytes: number;
-	readonly clusterBytes: number;
 	readonly hasBackingFile: boolean;
 	readonly hasDataFile: boolean;
 	readonly isEncrypted: boolean;
@@ -18,7 +17,7 @@ export const qcow2Magic = Buffer.from('QFI\xfb', 'latin1');
 const shortestHeader = 72;
 const dataFileBit = 0b100n;
 
-export function parseQcow2Header(head: Buffer, shown: string): Qcow2Header {
+function parseQcow2Header(head: Buffer, shown: string): Qcow2Header {
 	const damaged = (why: string) =>
 		new WorkerError(
 			'InvalidImage',
@@ -38,9 +37,7 @@ export function parseQcow2Header(head: Buffer, shown: string): Qcow2Header {
 	if (virtualBytes > BigInt(Number.MAX_SAFE_INTEGER)) throw damaged(`says the disk has ${virtualBytes} bytes`);
 	const incompatible = version === 3 && head.length >= 80 ? head.readBigUInt64BE(72) : 0n;
 	return {
-		version,
 		virtualBytes: Number(virtualBytes),
-		clusterBytes: 2 ** clusterBits,
 		hasBackingFile: head.readBigUInt64BE(8) !== 0n || head.readUInt32BE(16) !== 0,
 		hasDataFile: (incompatible & dataFileBit) !== 0n,
 		isEncrypted: head.readUInt32BE(32) !== 0,
@@ -48,10 +45,8 @@ export function parseQcow2Header(head: Buffer, shown: string): Qcow2Header {
 }
 
 /** Refuses what onesnap never opens. */
-export function checkQcow2Header(
-	{hasBackingFile, hasDataFile, isEncrypted, virtualBytes}: Qcow2Header,
-	shown: string,
-): void {
+export function checkQcow2Header(head: Buffer, shown: string): ImageHeader {
+	const {hasBackingFile, hasDataFile, isEncrypted, virtualBytes} = parseQcow2Header(head, shown);
 	if (hasBackingFile || hasDataFile) {
 		throw new WorkerError(
 			'ImageNotStandalone',
@@ -65,4 +60,5 @@ export function checkQcow2Header(
 		);
 	}
 	if (virtualBytes === 0) throw new WorkerError('InvalidImage', `${shown} is a qcow2 image of a disk with 0 bytes.`);
+	return {virtualBytes, serving: {}};
 }

@@ -4,8 +4,8 @@ import {lastPercent} from './qemu-img.ts';
 
 describe('an image is named by its drivers', () => {
 	test('qcow2 on a socket', () => {
-		expect(imageOptions({driver: 'qcow2', file: {driver: 'nbd', socketPath: '/tmp/x/nbd.sock'}})).toBe(
-			'driver=qcow2,file.driver=nbd,file.server.type=unix,file.server.path=/tmp/x/nbd.sock',
+		expect(imageOptions({driver: 'qcow2', file: {driver: 'nbd', descriptor: 3}})).toBe(
+			'driver=qcow2,file.driver=nbd,file.server.type=fd,file.server.str=3',
 		);
 	});
 	test('a comma or a protocol in a path stays a part of the path', () => {

@@ -1,44 +1,64 @@
 /** qemu-img, the only parser of image formats here. */
+import type {Socket} from 'node:net';
 import {z} from 'zod';
 import {runCommand} from './command.ts';
 import {type ImageNode, imageOptions} from './image-options.ts';
 
 const imageInfo = z.object({
-	format: z.string(),
 	'virtual-size': z.number().int().nonnegative(),
 	'backing-filename': z.string().optional(),
-	encrypted: z.boolean().optional(),
-	'format-specific': z.object({data: z.looseObject({'data-file': z.string().optional()}).optional()}).optional(),
+	'format-specific': z
+		.object({
+			data: z.looseObject({'data-file': z.string().optional(), extents: z.array(z.unknown()).optional()}).optional(),
+		})
+		.optional(),
 });
 
 export interface ImageInfo {
-	readonly format: string;
 	readonly virtualBytes: number;
-	readonly backingFile: string | undefined;
-	readonly dataFile: string | undefined;
-	readonly encrypted: boolean;
+	/** Backing file, external data file, or several extents. */
+	readonly needsOthers: boolean;
 }
 
-/** Enough for every honest image (CDI used the same), too little for one that is made to exhaust its reader. */
-const parserLimits = {cpuSeconds: 30, addressSpaceBytes: 1024 ** 3};
+const mebibyte = 1024 ** 2;
 
-export async function readImageInfo(image: ImageNode, signal: AbortSignal): Promise<ImageInfo> {
-	const output = await runCommand('qemu-img', ['info', '--output=json', '--image-opts', imageOptions(image)], {
+/** Enough for every honest image (a table of 32 MiB, the largest of qcow2, included), too little for one that is made to exhaust its reader. */
+const parserLimits = {cpuSeconds: 30, dataBytes: 128 * mebibyte};
+/** Honest images with clusters of 2 MiB, compressed, take 164 MiB, of which 65 MiB are ever touched. */
+const convertDataBytes = 256 * mebibyte;
+
+/**
+ * Of the processor, not of the clock: an image whose every byte is unpacked on a slow one needs a tenth of it. What waits
+ * needs no limit: every read of the source has a deadline of its own.
+ */
+function convertSeconds(virtualBytes: number): number {
+	return 300 + Math.ceil((60 * virtualBytes) / 1024 ** 3);
+}
+
+export async function readImageInfo({node, onSocket}: ServedNode, signal: AbortSignal): Promise<ImageInfo> {
+	const output = await runCommand('qemu-img', ['info', '--output=json', '--image-opts', imageOptions(node)], {
 		signal,
 		limits: parserLimits,
+		onSocket,
 	});
 	const info = imageInfo.parse(JSON.parse(output));
+	const data = info['format-specific']?.data;
+	const extents = data?.extents ?? [];
 	return {
-		format: info.format,
 		virtualBytes: info['virtual-size'],
-		backingFile: info['backing-filename'],
-		dataFile: info['format-specific']?.data?.['data-file'],
-		encrypted: info.encrypted ?? false,
+		needsOthers: info['backing-filename'] !== undefined || data?.['data-file'] !== undefined || extents.length > 1,
 	};
 }
 
+/** An image on top of a socket, and who speaks at its other end. */
+export interface ServedNode {
+	readonly node: ImageNode;
+	readonly onSocket: (socket: Socket) => void;
+}
+
 export interface ConvertOptions {
-	readonly source: ImageNode;
+	readonly source: ServedNode;
+	readonly virtualBytes: number;
 	/** Exists already, at least as large as the source. */
 	readonly target: ImageNode;
 	/** The target reads as zeros everywhere: holes of the source need no write. */
@@ -53,7 +73,7 @@ export interface ConvertOptions {
 
 /** `-W -m 16`: sixteen coroutines, writing as data comes; measured best for far sources and for near ones. */
 export async function convertImage(options: ConvertOptions): Promise<void> {
-	const {source, target, targetIsZero, sparse, directIo, onPercent, signal} = options;
+	const {source, virtualBytes, target, targetIsZero, sparse, directIo, onPercent, signal} = options;
 	const args = [
 		'convert',
 		'-p',
@@ -67,11 +87,13 @@ export async function convertImage(options: ConvertOptions): Promise<void> {
 		...(sparse ? [] : ['-S', '0']),
 		'--image-opts',
 		'--target-image-opts',
-		imageOptions(source),
+		imageOptions(source.node),
 		imageOptions(target),
 	];
 	await runCommand('qemu-img', args, {
 		signal,
+		limits: {cpuSeconds: convertSeconds(virtualBytes), dataBytes: convertDataBytes},
+		onSocket: source.onSocket,
 		onOutput(text) {
 			const percent = lastPercent(text);
 			if (percent !== undefined) onPercent(percent);

@@ -249,7 +249,7 @@ describe('bad input is refused in words, and leaves nothing', () => {
 			'/truncated.qcow2': whole.subarray(0, Math.floor(whole.length / 2)),
 			'/header-only.qcow2': whole.subarray(0, 60),
 			'/damaged.qcow2': damaged,
-			'/disk.vmdk': Buffer.concat([Buffer.from('KDMV'), Buffer.alloc(1020)]),
+			'/disk.zip': Buffer.concat([Buffer.from('PK\x03\x04'), Buffer.alloc(1020)]),
 		})) {
 			server.serve(path, file);
 		}
@@ -271,7 +271,7 @@ describe('bad input is refused in words, and leaves nothing', () => {
 		],
 		['only a header', '/header-only.qcow2', 'InvalidImage', /only 60 bytes/],
 		['damaged clusters', '/damaged.qcow2', 'InvalidImage', /damaged/],
-		['another format', '/disk.vmdk', 'FormatNotSupported', /vmdk/],
+		['another format', '/disk.zip', 'FormatNotSupported', /zip/],
 		[
 			'a qcow2 too large',
 			'/zlib.qcow2',

@@ -2,21 +2,22 @@
 import type {ImportTask, WorkerResult} from '../api/worker-contract.ts';
 import type {Log} from '../process/plain-log.ts';
 import {FileRangeSource, type RangeSource} from './byte-source.ts';
-import {inWords, type TargetCapacity, tooLarge} from './capacity.ts';
+import {diskBytes, inWords, type TargetCapacity, tooLarge} from './capacity.ts';
 import {ChecksumVerifier, parseChecksum} from './checksum.ts';
 import {copyRanges, copyStream} from './disk-copy.ts';
-import {detectFormat, detectionBytes, type ImageFormat} from './detect-format.ts';
+import {checkHeader} from './check-header.ts';
+import {checkRawLength, detectFormat, detectionBytes, isContainer} from './detect-format.ts';
 import {defaultHttpTuning, type HttpTuning, type OpenedHttpSource, openHttpSource} from './http-source.ts';
 import {readHttpAccess, readSourceUrl} from './options.ts';
 import type {Progress} from './progress.ts';
 import {convertImage, readImageInfo} from './qemu-img.ts';
-import {checkQcow2Header, parseQcow2Header} from './qcow2-header.ts';
 import {defaultRetryPolicy, type RetryPolicy} from './retry-delay.ts';
-import {ServedImage} from './served-image.ts';
+import {readWindow, ServedImage} from './served-image.ts';
 import {SparseWriter} from './sparse-writer.ts';
 import {type ImportStep, nextStep, type Observed} from './steps.ts';
 import {Target} from './target.ts';
 import {defaultWindowTuning, ReadWindow, type WindowTuning} from './window.ts';
+import {fixedVhdBytes, vhdFooterBytes} from './vhd-footer.ts';
 import {asWorkerError, RangesRefused, WorkerError} from './worker-error.ts';
 
 export interface ImportTuning {
@@ -109,23 +110,25 @@ class ImportWork implements AsyncDisposable {
 			case 'openSource':
 				return {source: await this.#openSource(observed.wants)};
 			case 'detectFormat':
-				return {format: detectFormat(this.#opened)};
+				return this.#detectFormat();
 			case 'spoolSource':
 				await this.#spool();
 				return {spooled: true};
 			case 'inspectImage':
-				return {image: {virtualBytes: await this.#inspect(step.format)}};
+				return {image: {virtualBytes: await this.#inspect(observed)}};
+			case 'findFooter':
+				return this.#findFooter();
 			case 'prepareTarget':
 				await this.#target.prepare(step.sizeBytes);
 				return {prepared: {sizeBytes: step.sizeBytes}};
 			case 'convertImage':
-				await this.#convert(observed.spooled ? 0.5 : 0);
+				await this.#convert(observed.image?.virtualBytes ?? 0, observed.spooled ? 0.5 : 0);
 				return {written: true};
 			case 'copyRanges':
-				await this.#copyRanges();
+				await this.#copyRanges(observed.image?.virtualBytes ?? 0);
 				return {written: true};
 			case 'copyStream':
-				return {written: true, image: {virtualBytes: await this.#copyStream(observed.capacity)}};
+				return {written: true, ...(await this.#copyStream(observed.capacity))};
 			case 'verifyChecksum':
 				await this.#window?.hashRest();
 				this.#checksum?.verify(this.#opened.shown);
@@ -197,32 +200,52 @@ class ImportWork implements AsyncDisposable {
 		const scratch = await target.openScratch();
 		this.#resources.defer(() => scratch.close());
 		const writer = new SparseWriter(scratch, {keepHoles: true});
-		const lengthBytes = await this.#passStream(writer, {share: 0.5, check: () => {}});
+		const lengthBytes = await copyStream(this.#stream(0.5), writer, {check: () => {}});
 		await scratch.truncate(lengthBytes);
 		this.#openWindow(new FileRangeSource(scratch, {lengthBytes, shown: this.#opened.shown}));
 	}
 
-	async #inspect(format: ImageFormat): Promise<number | undefined> {
-		const {head, shown, lengthBytes, ranges} = this.#opened;
-		if (format === 'raw') return lengthBytes;
-		checkQcow2Header(parseQcow2Header(head, shown), shown);
+	#detectFormat(): Partial<Observed> {
+		const {head, shown} = this.#opened;
+		const format = detectFormat(this.#opened);
+		return isContainer(format) ? {format, header: checkHeader(format, head, shown)} : {format};
+	}
+
+	async #inspect({format, header}: Observed): Promise<number> {
+		if (!format || !isContainer(format) || !header) throw new Error('only containers are inspected');
+		const {shown, ranges} = this.#opened;
 		const window = this.#window ?? this.#openWindow(ranges, this.#checksum);
-		const image = await ServedImage.serve(window, shown);
+		const image = await ServedImage.serve(window, {format, serving: header.serving, shown});
 		this.#image = image;
 		this.#resources.use(image);
 		const info = await image.use((node) => readImageInfo(node, this.#options.signal));
-		// The header said so already; qemu-img's word is what counts.
-		if (info.backingFile === undefined && info.dataFile === undefined) return info.virtualBytes;
-		throw new WorkerError('ImageNotStandalone', `${shown} needs a second file, which is never opened.`);
+		if (info.needsOthers) {
+			// The header said so already; qemu-img's word is what counts.
+			throw new WorkerError('ImageNotStandalone', `${shown} needs a second file, which is never opened.`);
+		}
+		if (info.virtualBytes > 0) return info.virtualBytes;
+		throw new WorkerError('InvalidImage', `${shown} is a ${format} image of a disk with 0 bytes.`);
+	}
+
+	/** A raw disk, unless its last sector tells that it is a vhd. */
+	async #findFooter(): Promise<Partial<Observed>> {
+		const {shown} = this.#opened;
+		const window = this.#openWindow(this.#opened.ranges, this.#checksum);
+		const {lengthBytes} = window;
+		const lastSector = await readWindow(window, Math.max(0, lengthBytes - vhdFooterBytes), vhdFooterBytes);
+		const virtualBytes = fixedVhdBytes(lastSector, {lengthBytes, shown});
+		if (virtualBytes === undefined) return {image: {virtualBytes: lengthBytes}};
+		return {format: 'fixed vhd', image: {virtualBytes}};
 	}
 
 	/** @param begun share of the work that was done before */
-	async #convert(begun: number): Promise<void> {
+	async #convert(virtualBytes: number, begun: number): Promise<void> {
 		const target = this.#target;
 		const directIo = await target.canDirectIo();
 		await this.#image?.use((source) =>
 			convertImage({
 				source,
+				virtualBytes,
 				target: target.image,
 				targetIsZero: target.keepHoles,
 				sparse: !target.mustAllocate,
@@ -233,37 +256,50 @@ class ImportWork implements AsyncDisposable {
 		);
 	}
 
-	async #copyRanges(): Promise<void> {
-		const window = this.#openWindow(this.#opened.ranges, this.#checksum);
+	async #copyRanges(endBytes: number): Promise<void> {
+		const window = this.#window;
+		if (!window) throw new Error('the window is not open');
 		await using handle = await this.#target.open();
 		const writer = new SparseWriter(handle, this.#target);
 		const onBytes = (bytes: number) => this.#report(bytes / window.lengthBytes);
-		await copyRanges(window, writer, {onBytes, signal: this.#options.signal});
+		await copyRanges(window, writer, {endBytes, onBytes, signal: this.#options.signal});
 	}
 
-	async #copyStream(capacity: TargetCapacity | undefined): Promise<number> {
+	async #copyStream(capacity: TargetCapacity | undefined): Promise<Partial<Observed>> {
+		if (!capacity) throw new Error('the target was not measured');
+		const {head, shown, contentType} = this.#opened;
+		let found: Partial<Observed> = {};
 		await using handle = await this.#target.open();
-		return await this.#passStream(new SparseWriter(handle, this.#target), {
-			share: 1,
+		const virtualBytes = await copyStream(this.#stream(1), new SparseWriter(handle, this.#target), {
 			check: (bytes) => {
-				const excess = capacity && tooLarge(capacity, bytes);
+				const excess = tooLarge(capacity, bytes);
 				if (excess === undefined) return;
-				throw new WorkerError('ImageTooLarge', `${this.#opened.shown} does not fit, as far as it was read: ${excess}`);
+				throw new WorkerError('ImageTooLarge', `${shown} does not fit, as far as it was read: ${excess}`);
+			},
+			endOf: (lastBytes, lengthBytes) => {
+				const endBytes = fixedVhdBytes(lastBytes.subarray(-vhdFooterBytes), {lengthBytes, shown});
+				if (endBytes === undefined) checkRawLength({head, lengthBytes, contentType, shown});
+				else found = {format: 'fixed vhd'};
+				return endBytes ?? lengthBytes;
 			},
 		});
+		const sizeBytes = await this.#target.extend(diskBytes(capacity, virtualBytes));
+		return {...found, image: {virtualBytes}, prepared: {sizeBytes}};
 	}
 
-	async #passStream(
-		writer: SparseWriter,
-		{share, check}: {share: number; check: (bytes: number) => void},
-	): Promise<number> {
+	/**
+	 * The bytes as they are transferred, once.
+	 * @param share of the work that is done when they are all there
+	 */
+	async *#stream(share: number): AsyncGenerator<Buffer> {
 		const {stream, lengthBytes} = this.#opened;
 		if (!stream) throw new Error('the source has no stream');
-		const onBytes = (bytes: number) => {
-			this.#streamedBytes = bytes;
-			if (lengthBytes !== undefined) this.#report((bytes / lengthBytes) * share);
-		};
-		return copyStream(stream, writer, {check, checksum: this.#checksum, onBytes});
+		for await (const piece of stream) {
+			this.#checksum?.update(piece);
+			this.#streamedBytes += piece.length;
+			if (lengthBytes !== undefined) this.#report((this.#streamedBytes / lengthBytes) * share);
+			yield piece;
+		}
 	}
 
 	#openWindow(source: RangeSource | undefined, checksum?: ChecksumVerifier): ReadWindow {

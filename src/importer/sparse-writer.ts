@@ -3,7 +3,7 @@ import {writeFailure} from './target.ts';
 
 /** Zeros are looked for in whole blocks of this size: what file systems store. */
 const holeBytes = 4096;
-/** A shorter hole between two runs of data is written: one request costs more. */
+/** Within a long hole, zeros are looked for in pieces of this size: a tenth of the native calls. */
 const zeros = Buffer.alloc(64 * 1024);
 
 /** Odd, so that the bytes looked at have every place within a word. */
@@ -20,8 +20,12 @@ export function dataRuns(buffer: Buffer, position: number): DataRun[] {
 	const runs: DataRun[] = [];
 	let start: number | undefined;
 	for (let at = 0; at < buffer.length; ) {
+		if (start === undefined && at + zeros.length <= buffer.length && isZero(buffer, at, at + zeros.length)) {
+			at += zeros.length;
+			continue;
+		}
 		const end = Math.min(buffer.length, at + holeBytes - ((position + at) % holeBytes));
-		const isHole = looksZero(buffer, at, end) && buffer.compare(zeros, 0, end - at, at, end) === 0;
+		const isHole = isZero(buffer, at, end);
 		if (isHole && start !== undefined) {
 			runs.push({start, end: at});
 			start = undefined;
@@ -33,10 +37,10 @@ export function dataRuns(buffer: Buffer, position: number): DataRun[] {
 	return runs;
 }
 
-/** Data shows itself in a few bytes, which are looked at in a tenth of the time that a native call takes. */
-function looksZero(buffer: Buffer, start: number, end: number): boolean {
+/** Data shows itself in a few bytes, which are looked at in a tenth of the time that a native call takes. At most 64 KiB. */
+function isZero(buffer: Buffer, start: number, end: number): boolean {
 	for (let at = start; at < end; at += sampleStride) if (buffer[at] !== 0) return false;
-	return true;
+	return buffer.compare(zeros, 0, end - start, start, end) === 0;
 }
 
 export interface SparseWriterOptions {

@@ -15,7 +15,7 @@ const device: TargetCapacity = {...capacity, volumeMode: 'Block', totalBytes: 10
 /** What each step finds out, when all goes well. */
 function learn(
 	step: ImportStep,
-	facts: {capacity: TargetCapacity} & Pick<Observed, 'source' | 'format' | 'image'>,
+	facts: {capacity: TargetCapacity} & Pick<Observed, 'source' | 'format' | 'header' | 'image'>,
 ): Partial<Observed> {
 	switch (step.do) {
 		case 'clearTarget':
@@ -25,10 +25,11 @@ function learn(
 		case 'openSource':
 			return facts.source ? {source: facts.source} : {};
 		case 'detectFormat':
-			return facts.format ? {format: facts.format} : {};
+			return {...(facts.format && {format: facts.format}), ...(facts.header && {header: facts.header})};
 		case 'spoolSource':
 			return {spooled: true};
 		case 'inspectImage':
+		case 'findFooter':
 			return facts.image ? {image: facts.image} : {};
 		case 'prepareTarget':
 			return {prepared: {sizeBytes: step.sizeBytes}};
@@ -77,9 +78,9 @@ describe('the steps of an import', () => {
 
 	test.each([
 		['qcow2', true, ['inspectImage', 'prepareTarget', 'convertImage', 'verifyChecksum', ...ending]],
-		['raw', true, ['inspectImage', 'prepareTarget', 'copyRanges', 'verifyChecksum', ...ending]],
-		['raw', false, ['inspectImage', 'prepareTarget', 'copyStream', 'verifyChecksum', ...ending]],
-		['qcow2', false, ['spoolSource', 'inspectImage', 'prepareTarget', 'convertImage', 'verifyChecksum', ...ending]],
+		['vhdx', false, ['spoolSource', 'inspectImage', 'prepareTarget', 'convertImage', 'verifyChecksum', ...ending]],
+		['raw', true, ['findFooter', 'prepareTarget', 'copyRanges', 'verifyChecksum', ...ending]],
+		['raw', false, ['prepareTarget', 'copyStream', 'verifyChecksum', ...ending]],
 	] as const)('of %s, with ranges: %s', (format, ranges, steps) => {
 		const facts = {capacity, format, source: {...source, ranges}, image: {virtualBytes: 50 * MiB}};
 		const begin = ['clearTarget', 'measureTarget', 'openSource', 'detectFormat'];
@@ -93,7 +94,23 @@ describe('the steps of an import', () => {
 		expect(steps).not.toContain('prepareTarget');
 	});
 
-	test('a qcow2 without ranges has nowhere to go on a device', () => {
+	test('where the header says that it does not fit, nothing is fetched', () => {
+		const header = {virtualBytes: 101 * MiB, serving: {}};
+		for (const ranges of [true, false]) {
+			const facts = {capacity, format: 'vmdk' as const, header, source: {...source, ranges}};
+			expect(walk({source: 'http', checksum: false}, facts).slice(-2)).toEqual(['detectFormat', 'fail ImageTooLarge']);
+		}
+	});
+
+	test('of a stream the last sector may be no part of the disk', () => {
+		const facts = {capacity, format: 'raw' as const, source: {...source, ranges: false}};
+		const ends = [100 * MiB + 512, 100 * MiB + 1024].map((lengthBytes) =>
+			walk({source: 'http', checksum: false}, {...facts, source: {...facts.source, lengthBytes}}).at(-1),
+		);
+		expect(ends).toEqual(['finish', 'fail ImageTooLarge']);
+	});
+
+	test('a container without ranges has nowhere to go on a device', () => {
 		const facts = {capacity: device, format: 'qcow2' as const, source: {...source, ranges: false}};
 		expect(walk({source: 'http', checksum: false}, facts).at(-1)).toBe('fail FormatNotSupported');
 		// Of a server that only broke its word, the next try may be answered rightly.

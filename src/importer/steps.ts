@@ -1,8 +1,10 @@
 /**
  * The phases of an import: what is known so far -> the one thing to do next. Pure; run.ts does it and adds what came of it.
  */
-import {diskBytes, type TargetCapacity, tooLarge} from './capacity.ts';
-import type {ImageFormat} from './detect-format.ts';
+import {diskBytes, type TargetCapacity, tooLarge, tooLong} from './capacity.ts';
+import {type ImageFormat, isContainer} from './detect-format.ts';
+import type {ContainerFormat, ImageHeader} from './image-header.ts';
+import {vhdFooterBytes} from './vhd-footer.ts';
 import {WorkerError} from './worker-error.ts';
 
 export interface Observed {
@@ -18,14 +20,16 @@ export interface Observed {
 	readonly source?: {
 		readonly shown: string;
 		readonly ranges: boolean;
-		/** Undefined when the server does not say. */
+		/** Undefined when nobody says. */
 		readonly lengthBytes: number | undefined;
 	};
 	readonly format?: ImageFormat;
-	/** The whole source lies in a scratch file, because its server has no ranges. */
+	/** Of a container. */
+	readonly header?: ImageHeader;
+	/** The whole image lies in a scratch file, because it can only be read from its beginning to its end. */
 	readonly spooled?: true;
-	/** Size of the disk that the image is of. Undefined for a raw stream without length. */
-	readonly image?: {readonly virtualBytes: number | undefined};
+	/** Size of the disk that the image is of. Of a raw stream it is known when it was written. */
+	readonly image?: {readonly virtualBytes: number};
 	readonly prepared?: {readonly sizeBytes: number};
 	readonly written?: true;
 	readonly verified?: true;
@@ -39,7 +43,8 @@ export type ImportStep =
 	| {readonly do: 'openSource'}
 	| {readonly do: 'detectFormat'}
 	| {readonly do: 'spoolSource'}
-	| {readonly do: 'inspectImage'; readonly format: ImageFormat}
+	| {readonly do: 'inspectImage'}
+	| {readonly do: 'findFooter'}
 	| {readonly do: 'prepareTarget'; readonly sizeBytes: number}
 	| {readonly do: 'convertImage'}
 	| {readonly do: 'copyRanges'}
@@ -66,39 +71,84 @@ function nextForBlank({prepared}: Observed, capacity: TargetCapacity): ImportSte
 }
 
 function nextForHttp(observed: Observed, capacity: TargetCapacity): ImportStep | undefined {
-	const {source, format, image, prepared, wants} = observed;
+	const {source, format, wants} = observed;
 	if (!source) return {do: 'openSource'};
 	if (!format) return {do: 'detectFormat'};
-	if (format === 'qcow2' && !source.ranges && !observed.spooled) {
-		return capacity.volumeMode === 'Filesystem'
-			? {do: 'spoolSource'}
-			: {do: 'fail', failure: needsRanges(source.shown, wants)};
+	if (!observed.written) {
+		if (isContainer(format)) return nextForContainer(observed, {source, format, capacity});
+		return source.ranges ? nextForRanges(observed, source, capacity) : nextForStream(observed, source, capacity);
 	}
-	if (!image) return {do: 'inspectImage', format};
-	if (!prepared) return nextForFit(source.shown, image.virtualBytes, capacity);
-	if (!observed.written) return {do: writing(format, source.ranges)};
 	// Before anything says that the disk is good.
 	if (wants.checksum && !observed.verified) return {do: 'verifyChecksum'};
 	return undefined;
 }
 
-function nextForFit(shown: string, virtualBytes: number | undefined, capacity: TargetCapacity): ImportStep {
-	const excess = virtualBytes === undefined ? undefined : tooLarge(capacity, virtualBytes);
-	if (excess !== undefined) {
-		return {do: 'fail', failure: new WorkerError('ImageTooLarge', `${shown} does not fit: ${excess}`)};
-	}
-	return {do: 'prepareTarget', sizeBytes: diskBytes(capacity, virtualBytes ?? 0)};
+interface ContainerFacts {
+	readonly source: NonNullable<Observed['source']>;
+	readonly format: ContainerFormat;
+	readonly capacity: TargetCapacity;
 }
 
-function writing(format: ImageFormat, ranges: boolean): 'convertImage' | 'copyRanges' | 'copyStream' {
-	if (format === 'qcow2') return 'convertImage';
-	return ranges ? 'copyRanges' : 'copyStream';
+/** Read here and there, by qemu-img. */
+function nextForContainer(
+	{wants, header, spooled, image, prepared}: Observed,
+	{source, format, capacity}: ContainerFacts,
+): ImportStep {
+	if (!image) {
+		// Before much of it is fetched.
+		const failure = refusal(source.shown, header?.virtualBytes ?? 0, capacity) ?? refusalOfFile(source, capacity);
+		if (failure) return {do: 'fail', failure};
+		if (source.ranges || spooled) return {do: 'inspectImage'};
+		if (capacity.volumeMode === 'Filesystem') return {do: 'spoolSource'};
+		return {do: 'fail', failure: needsRanges(source.shown, format, wants)};
+	}
+	if (!prepared) return prepareFor(source.shown, image.virtualBytes, capacity);
+	return {do: 'convertImage'};
+}
+
+/** A raw disk whose end can be seen before its beginning is written. */
+function nextForRanges(
+	{image, prepared}: Observed,
+	{shown}: ContainerFacts['source'],
+	capacity: TargetCapacity,
+): ImportStep {
+	if (!image) return {do: 'findFooter'};
+	if (!prepared) return prepareFor(shown, image.virtualBytes, capacity);
+	return {do: 'copyRanges'};
+}
+
+/** A raw disk that comes as it comes: its size is known at its end, and its last sector may be no part of it. */
+function nextForStream(
+	{prepared}: Observed,
+	{shown, lengthBytes}: ContainerFacts['source'],
+	capacity: TargetCapacity,
+): ImportStep {
+	if (!prepared) return prepareFor(shown, Math.max(0, (lengthBytes ?? 0) - vhdFooterBytes), capacity);
+	return {do: 'copyStream'};
+}
+
+function prepareFor(shown: string, virtualBytes: number, capacity: TargetCapacity): ImportStep {
+	const failure = refusal(shown, virtualBytes, capacity);
+	return failure ? {do: 'fail', failure} : {do: 'prepareTarget', sizeBytes: diskBytes(capacity, virtualBytes)};
+}
+
+function refusal(shown: string, virtualBytes: number, capacity: TargetCapacity): WorkerError | undefined {
+	const excess = tooLarge(capacity, virtualBytes);
+	return excess === undefined ? undefined : new WorkerError('ImageTooLarge', `${shown} does not fit: ${excess}`);
+}
+
+function refusalOfFile(
+	{shown, lengthBytes = 0}: ContainerFacts['source'],
+	capacity: TargetCapacity,
+): WorkerError | undefined {
+	const excess = tooLong(capacity, lengthBytes);
+	return excess === undefined ? undefined : new WorkerError('ImageTooLarge', `${shown} is too long: ${excess}`);
 }
 
 /** Worth another try where the server takes Range requests: it may answer them rightly again. */
-function needsRanges(shown: string, {oneStream = false}: Observed['wants']): WorkerError {
+function needsRanges(shown: string, format: ContainerFormat, {oneStream = false}: Observed['wants']): WorkerError {
 	return new WorkerError(
 		oneStream ? 'SourceUnavailable' : 'FormatNotSupported',
-		`${shown} is a qcow2 image on a server that does not answer Range requests, and a Block claim has no room to put it down first. Serve it by a server with Range (nginx, Apache, any object store), convert it to raw, or import it into a Filesystem claim and clone that.`,
+		`${shown} is a ${format} image on a server that does not answer Range requests, and a Block claim has no room to put it down first. Serve it by a server with Range (nginx, Apache, any object store), convert it to raw, or import it into a Filesystem claim and clone that.`,
 	);
 }

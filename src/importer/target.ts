@@ -95,6 +95,16 @@ export class Target {
 		return this.#translate(() => open(this.path, constants.O_RDWR));
 	}
 
+	/** A stream turned out longer than what was prepared for it. Returns the size that the disk has then. */
+	async extend(sizeBytes: number): Promise<number> {
+		if (this.volumeMode === 'Block') return sizeBytes;
+		return await this.#translate(async () => {
+			await using handle = await this.open();
+			if ((await handle.stat()).size < sizeBytes) await handle.truncate(sizeBytes);
+			return sizeBytes;
+		});
+	}
+
 	openScratch(): Promise<FileHandle> {
 		return this.#translate(() => open(this.#scratchPath, 'wx+', 0o600));
 	}

@@ -25,6 +25,7 @@ const evidence: Readonly<Record<string, readonly string[]>> = {
 	openssl: ['/usr/bin/openssl'],
 	curl: ['/usr/bin/curl', '/usr/local/bin/curl'],
 	nbdkit: ['/usr/bin/nbdkit', '/usr/sbin/nbdkit', '/usr/local/sbin/nbdkit'],
+	strace: ['/usr/bin/strace'],
 	'ca-certificates': ['/etc/ssl/certs/ca-certificates.crt', '/etc/pki/tls/certs/ca-bundle.crt'],
 };
 
@@ -46,6 +47,8 @@ export const packagesFor = {
 		'kmod',
 		'ca-certificates',
 	],
+	/** The test of hostile images, which traces the importer. */
+	hostileImages: ['strace', 'qemu-utils'],
 	images: ['buildah', 'debootstrap', 'qemu-utils', 'e2fsprogs', 'ca-certificates'],
 	/** What the importer is measured against. */
 	importBench: ['qemu-utils', 'curl', 'nbdkit'],

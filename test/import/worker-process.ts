@@ -23,6 +23,8 @@ export interface WorkerStart {
 	readonly tmpFolder: string;
 	readonly terminationLog: string;
 	readonly tuning?: object;
+	/** Where it is started; default: here. */
+	readonly workingFolder?: string;
 	/** A program and its arguments that runs the worker, as a tracer does. */
 	readonly under?: readonly string[];
 }
@@ -43,10 +45,18 @@ export interface Worker {
 	kill(signal: NodeJS.Signals): void;
 }
 
-export async function startWorker({task, tmpFolder, terminationLog, tuning, under = []}: WorkerStart): Promise<Worker> {
+export async function startWorker({
+	task,
+	tmpFolder,
+	terminationLog,
+	tuning,
+	workingFolder,
+	under = [],
+}: WorkerStart): Promise<Worker> {
 	await rm(terminationLog, {force: true});
 	const [command = process.execPath, ...args]: readonly string[] = [...under, process.execPath, program];
 	const child = spawn(command, args, {
+		...(workingFolder !== undefined && {cwd: workingFolder}),
 		env: {
 			PATH: process.env['PATH'],
 			// As in the worker image.

@@ -22,7 +22,7 @@ export type FaultDetail =
 	| {readonly kind: 'restart'; readonly downMs: number};
 export type FaultKind = FaultDetail['kind'];
 
-export const wrongRanges = ['shifted', 'total', 'missing', 'garbage', 'otherUnit', 'whole', 'unsatisfiable'] as const;
+const wrongRanges = ['shifted', 'total', 'missing', 'garbage', 'otherUnit', 'whole', 'unsatisfiable'] as const;
 export type WrongRange = (typeof wrongRanges)[number];
 
 /** What the server is, all the time. */

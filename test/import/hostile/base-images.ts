@@ -1,0 +1,59 @@
+/** Honest images, made by qemu-img: what the hostile ones are made from. */
+import {execFile} from 'node:child_process';
+import {mkdir, readFile} from 'node:fs/promises';
+import path from 'node:path';
+import {promisify} from 'node:util';
+import {convertToQcow2, makeRawDisk, qemuImg} from '../../support/disk-images.ts';
+
+const run = promisify(execFile);
+const MiB = 1024 * 1024;
+export const diskBytes = 4 * MiB;
+
+export interface BaseImages {
+	readonly raw: Buffer;
+	/** Version 3, clusters of 4 KiB. */
+	readonly qcow2: Buffer;
+	readonly compressed: Buffer;
+	readonly v2: Buffer;
+	/** With two internal snapshots. */
+	readonly snapshots: Buffer;
+	/** With a dirty bitmap that is kept. */
+	readonly bitmap: Buffer;
+	readonly extended: Buffer;
+	readonly luks: Buffer;
+	/** The same file encrypted inside. */
+	readonly luksQcow2: Buffer;
+}
+
+const fastLuks = 'iter-time=10';
+
+export async function makeBaseImages(folder: string): Promise<BaseImages> {
+	await mkdir(folder, {recursive: true});
+	const at = (name: string) => path.join(folder, name);
+	const raw = at('raw');
+	await makeRawDisk(raw, {sizeBytes: diskBytes, dataBytes: MiB, runs: 8});
+	const converted = async (name: string, args: readonly string[]) => {
+		await convertToQcow2(raw, at(name), args);
+		return readFile(at(name));
+	};
+	await converted('snapshots', ['-o', 'cluster_size=4k']);
+	for (const name of ['one', 'two']) await qemuImg('snapshot', '-c', name, at('snapshots'));
+	await converted('bitmap', ['-o', 'cluster_size=4k']);
+	await qemuImg('bitmap', '--add', at('bitmap'), 'changes');
+	await run('qemu-io', ['-f', 'qcow2', '-c', 'write 1M 64k', at('bitmap')]);
+	const secret = ['--object', 'secret,id=s,data=abc'];
+	await qemuImg('create', '-q', '-f', 'luks', ...secret, '-o', `key-secret=s,${fastLuks}`, at('luks'), '1M');
+	const inside = `encrypt.format=luks,encrypt.key-secret=s,encrypt.${fastLuks}`;
+	await qemuImg('create', '-q', '-f', 'qcow2', ...secret, '-o', inside, at('luks.qcow2'), '1M');
+	return {
+		raw: await readFile(raw),
+		qcow2: await converted('plain', ['-o', 'cluster_size=4k']),
+		compressed: await converted('compressed', ['-c', '-o', 'cluster_size=4k']),
+		v2: await converted('v2', ['-o', 'compat=0.10,cluster_size=4k']),
+		snapshots: await readFile(at('snapshots')),
+		bitmap: await readFile(at('bitmap')),
+		extended: await converted('extended', ['-o', 'extended_l2=on,cluster_size=16k']),
+		luks: await readFile(at('luks')),
+		luksQcow2: await readFile(at('luks.qcow2')),
+	};
+}
