@@ -15,6 +15,9 @@ export default defineConfig({
 						'test/import/**/*.test.ts',
 						'images/**/*.test.ts',
 					],
+					// Who hangs ends here; how fast this machine is decides nothing.
+					testTimeout: 120_000,
+					hookTimeout: 120_000,
 				},
 			},
 			{

@@ -14,9 +14,10 @@ export interface RangeSource {
 	readonly shown: string;
 	/**
 	 * Delivers every byte of the range once and in order, riding out whatever another try can cure.
-	 * The pieces are only valid during the call of `deliver`.
+	 * The pieces are only valid during the call of `deliver`. `onSetback` is called for each such try: the other side has
+	 * too much to do, or the way to it.
 	 */
-	fetch(range: ByteRange, deliver: (chunk: Buffer) => void, signal: AbortSignal): Promise<void>;
+	fetch(range: ByteRange, deliver: (chunk: Buffer) => void, signal: AbortSignal, onSetback?: () => void): Promise<void>;
 }
 
 /** A file of ours, for sources that had to be spooled. */

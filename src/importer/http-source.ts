@@ -20,7 +20,8 @@ import {asWorkerError, RangesRefused, WorkerError} from './worker-error.ts';
 
 export type HttpTuning = Pick<HttpAccess, 'stallMs' | 'connections'>;
 
-export const defaultHttpTuning: HttpTuning = {stallMs: 30_000, connections: 16};
+/** As many connections as the window may have requests, and those that somebody waits for. */
+export const defaultHttpTuning: HttpTuning = {stallMs: 30_000, connections: 28};
 
 export interface HttpSourceOptions {
 	readonly url: string;
@@ -135,10 +136,15 @@ class HttpRangeSource implements RangeSource {
 		this.shown = shownUrl(opening.resolved);
 	}
 
-	async fetch(range: ByteRange, deliver: (chunk: Buffer) => void, signal: AbortSignal): Promise<void> {
+	async fetch(
+		range: ByteRange,
+		deliver: (chunk: Buffer) => void,
+		signal: AbortSignal,
+		onSetback?: () => void,
+	): Promise<void> {
 		const {retry, log} = this.#opening;
 		let position = range.start;
-		await withRetries({retry, log, signal, progress: () => position}, async () => {
+		await withRetries({retry, log, signal, progress: () => position, onSetback}, async () => {
 			// More than one answer where the server limits how much it gives at a time.
 			while (position < range.end) {
 				await this.#fetchOnce(
@@ -238,10 +244,11 @@ interface Retrying {
 	readonly signal: AbortSignal;
 	/** Bytes. Where a try brought some, and not too slowly, the count of failures begins anew. */
 	readonly progress?: () => number;
+	readonly onSetback?: (() => void) | undefined;
 }
 
 async function withRetries<T>(
-	{retry, log, signal, progress = () => 0}: Retrying,
+	{retry, log, signal, progress = () => 0, onSetback}: Retrying,
 	attempt: () => Promise<T>,
 ): Promise<T> {
 	let failures = 0;
@@ -267,6 +274,7 @@ async function withRetries<T>(
 				throw new WorkerError(failure.reason, `${failure.message} Tried ${failures} times in a row.`, {cause: failure});
 			}
 			const delayMs = retryDelayMs(retry, failures, {retryAfterMs: failure.retryAfterMs});
+			onSetback?.();
 			log.warn({reason: failure.reason, failures, delayMs, detail: failure.message}, 'request failed, trying again');
 			await sleep(delayMs, undefined, {signal}).catch(() => signal.throwIfAborted());
 		}

@@ -1,5 +1,6 @@
 /**
- * HTTP/2 to one origin, for servers that speak nothing else: over one connection, where several over HTTP/1.1 are faster.
+ * HTTP/2 to one origin, for servers that speak nothing else: one connection has one congestion window, and what a server
+ * limits by connection counts once.
  */
 import {type ClientHttp2Session, connect} from 'node:http2';
 import type {TLSSocket} from 'node:tls';

@@ -14,7 +14,7 @@
  */
 import type {Socket} from 'node:net';
 import type {Serving} from './image-header.ts';
-import type {ReadWindow} from './window.ts';
+import type {ReadWindow, WindowLease} from './window.ts';
 
 const handshakeMagic = 0x4e42444d41474943n;
 const optionMagic = 0x49484156454f5054n;
@@ -65,7 +65,12 @@ export class NbdServer implements Disposable {
 			sizeBytes: announcedBytes,
 			read: (request) => this.#answerRead(socket, request),
 		});
-		socket.on('data', (data) => connection.receive(data));
+		socket.on('data', (data) => {
+			// What was asked for together is answered together.
+			socket.cork();
+			connection.receive(data);
+			socket.uncork();
+		});
 		// The client went away: qemu-img's exit code tells why.
 		socket.on('error', () => socket.destroy());
 	}
@@ -88,11 +93,11 @@ export class NbdServer implements Disposable {
 			return;
 		}
 		const padding = present < length ? [Buffer.alloc(length - present)] : [];
-		this.#window.read(offset, present).then(
-			(lease) => reply(socket, cookie, 0, [...lease.parts, ...padding], () => lease.release()),
-			// The window remembers why; the client only needs to stop.
-			() => reply(socket, cookie, nbdError.io),
-		);
+		const pass = (lease: WindowLease) => reply(socket, cookie, 0, [...lease.parts, ...padding], () => lease.release());
+		const ready = this.#window.readNow(offset, present);
+		if (ready) pass(ready);
+		// The window remembers why it failed; the client only needs to stop.
+		else this.#window.read(offset, present).then(pass, () => reply(socket, cookie, nbdError.io));
 	}
 }
 

@@ -12,12 +12,13 @@ import * as resources from '../../src/kube/resources.ts';
 import {type ClusterHandle, ensureCluster} from '../cluster/cluster.ts';
 import {report, withProgress} from '../cluster/progress.ts';
 import {until} from '../cluster/until.ts';
+import {makeCertificate} from '../support/certificate.ts';
 import {startImageServer} from '../support/image-server.ts';
 import {installOnesnap} from '../support/install.ts';
 import {auditLeaks} from '../support/leak-audit.ts';
 import {clearFaults} from '../support/storage-faults.ts';
 import {makeTestImages, type TestImages} from './images.ts';
-import {testLabel} from './labels.ts';
+import {testLabel, testLabels} from './labels.ts';
 
 /** What tests need to know of the cluster that only the local one tells. */
 export interface LocalFacts {
@@ -33,6 +34,32 @@ export interface LocalFacts {
 	readonly journals: Readonly<Record<string, string>>;
 }
 
+/** What the controller is told of the import proxy; a test that wants one starts it. URLs with addresses do without. */
+export interface ImportProxyFacts {
+	/** At `hostAddress`. */
+	readonly port: number;
+	readonly tls: {readonly key: string; readonly cert: string};
+	readonly credentials: {readonly user: string; readonly password: string};
+}
+
+/** The same each time, so that a second run need not start the controllers anew. */
+const proxyPort = 3128;
+
+function throughProxy(hostAddress: string, {port, tls, credentials: {user, password}}: ImportProxyFacts) {
+	const url = `https://${user}:${password}@${hostAddress}:${port}`;
+	const name = 'import-proxy-authorities';
+	const metadata = {namespace: 'onesnap', name, labels: testLabels};
+	return {
+		environment: {
+			ONESNAP_IMPORT_HTTP_PROXY: url,
+			ONESNAP_IMPORT_HTTPS_PROXY: url,
+			ONESNAP_IMPORT_NO_PROXY: '0.0.0.0/0,::/0',
+			ONESNAP_IMPORT_PROXY_CA_CONFIGMAP: name,
+		},
+		objects: [{apiVersion: 'v1', kind: 'ConfigMap', metadata, data: {'ca.crt': tls.cert}}],
+	};
+}
+
 export interface E2eContext {
 	readonly kubeconfig: string;
 	readonly kubectl: string;
@@ -43,6 +70,7 @@ export interface E2eContext {
 	readonly workerImage: string;
 	/** An address of this machine that Pods reach: for tests that start an image server of their own. */
 	readonly hostAddress: string;
+	readonly proxy: ImportProxyFacts;
 	/** Of the well-behaved image server. */
 	readonly serverUrl: string;
 	readonly images: TestImages;
@@ -111,12 +139,17 @@ export default async function setup(project: TestProject): Promise<() => Promise
 export async function setUpOn(cluster: ClusterHandle, project: TestProject): Promise<() => Promise<void>> {
 	project.vitest.config.teardownTimeout = teardownMs;
 	if (cluster.kind === 'local') await clearFaults(cluster);
-	const {workerImage} = await installOnesnap(cluster);
+	const hostAddress = hostAddressOf(cluster);
+	const proxy: ImportProxyFacts = {
+		port: proxyPort,
+		tls: await makeCertificate(`IP:${hostAddress}`),
+		credentials: {user: 'imports', password: 'pr0xy-s3cret'},
+	};
+	const {workerImage} = await installOnesnap(cluster, throughProxy(hostAddress, proxy));
 	const api = new KubeClient({connection: connect(cluster.kubeconfig), fieldManager: 'onesnap-e2e'});
 	await withProgress('removing what an earlier run left', () => removeTestObjects(api));
 	const folder = await mkdtemp(path.join(tmpdir(), 'onesnap-e2e-'));
 	const images = await withProgress('making disk images', () => makeTestImages(folder));
-	const hostAddress = hostAddressOf(cluster);
 	const server = await startImageServer({
 		host: hostAddress,
 		files: Object.fromEntries(Object.values(images).map((image) => [image.path, image.file])),
@@ -131,6 +164,7 @@ export async function setUpOn(cluster: ClusterHandle, project: TestProject): Pro
 				: undefined,
 		workerImage,
 		hostAddress,
+		proxy,
 		serverUrl: server.url,
 		images,
 	});

@@ -1,6 +1,7 @@
 /** Installs onesnap in a cluster as a user would (manifests/base with image names replaced), and waits until it leads. */
 import path from 'node:path';
 import {parseAllDocuments} from 'yaml';
+import type {KubeObject} from '../../src/api/kubernetes.ts';
 import {ensureImages} from '../../images/build.ts';
 import type {ClusterHandle} from '../cluster/cluster.ts';
 import {run} from '../cluster/command.ts';
@@ -36,13 +37,31 @@ async function localImages(
 	return {controller: images.controller.reference, worker: images.worker.reference};
 }
 
-export async function installOnesnap(cluster: ClusterHandle): Promise<Installed> {
+export interface InstallOptions {
+	/** Settings of the controller, as variables. */
+	readonly environment?: Readonly<Record<string, string>>;
+	/** Installed with it. */
+	readonly objects?: readonly KubeObject[];
+}
+
+interface DeploymentLike {
+	readonly kind?: string;
+	readonly spec?: {readonly template: {readonly spec: {readonly containers: [{readonly env: object[]}]}}};
+}
+
+export async function installOnesnap(
+	cluster: ClusterHandle,
+	{environment = {}, objects: more = []}: InstallOptions = {},
+): Promise<Installed> {
 	const images = cluster.kind === 'local' ? await localImages(cluster) : imagesOfUser();
 	const rendered = await run(cluster.kubectl, ['kustomize', base]);
 	const named = rendered
 		.replaceAll('localhost/onesnap/controller:dev', images.controller)
 		.replaceAll('localhost/onesnap/worker:dev', images.worker);
 	const objects = parseAllDocuments(named).map((document): unknown => document.toJS());
+	const deployment = (objects as DeploymentLike[]).find(({kind}) => kind === 'Deployment');
+	const variables = Object.entries(environment).map(([name, value]) => ({name, value}));
+	deployment?.spec?.template.spec.containers[0].env.push(...variables);
 	const kubectl = new Kubectl(cluster.kubectl, cluster.kubeconfig);
 	await withProgress('installing onesnap', async () => {
 		// Definitions first: what is of their kinds is refused until they are served.
@@ -55,7 +74,7 @@ export async function installOnesnap(cluster: ClusterHandle): Promise<Installed>
 			'crd/datavolumes.cdi.kubevirt.io',
 			'crd/sharedsnapshots.onesnap.io',
 		);
-		await kubectl.apply(objects.filter((object) => !isDefinition(object)));
+		await kubectl.apply([...objects.filter((object) => !isDefinition(object)), ...more]);
 	});
 	await withProgress('starting the controller', async () => {
 		await run(cluster.kubectl, [

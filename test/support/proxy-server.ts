@@ -12,6 +12,8 @@ import type {Duplex} from 'node:stream';
 export interface ProxyServerOptions {
 	/** Default 127.0.0.1. */
 	readonly host?: string;
+	/** Default any free one. */
+	readonly port?: number;
 	readonly tls?: {readonly key: string; readonly cert: string};
 	readonly credentials?: {readonly user: string; readonly password: string};
 	/** Host that names under `.test` stand for: such a name means nothing to whoever asks without the proxy. */
@@ -38,6 +40,7 @@ export interface ProxyServer extends AsyncDisposable {
 
 export async function startProxyServer({
 	host = '127.0.0.1',
+	port = 0,
 	tls,
 	credentials,
 	testHost = '127.0.0.1',
@@ -101,16 +104,19 @@ export async function startProxyServer({
 		onward.once('close', () => socket.destroy());
 		socket.once('close', () => onward.destroy());
 	});
-	await new Promise<void>((resolve) => server.listen(0, host, resolve));
+	await new Promise<void>((resolve, reject) => {
+		server.once('error', reject);
+		server.listen(port, host, resolve);
+	});
 	// oxlint-disable-next-line typescript/no-unsafe-type-assertion -- it listens on TCP
-	const {port} = server.address() as AddressInfo;
+	const {port: actualPort} = server.address() as AddressInfo;
 	const close = () =>
 		new Promise<void>((resolve) => {
 			server.close(() => resolve());
 			for (const socket of sockets) socket.destroy();
 		});
 	return {
-		url: `${tls ? 'https' : 'http'}://${host}:${port}`,
+		url: `${tls ? 'https' : 'http'}://${host}:${actualPort}`,
 		seen,
 		answerConnect(raw) {
 			rawAnswer = raw;
