@@ -40,6 +40,8 @@ export const workerPaths = {
 	certificates: '/certs',
 	/** Secrets of `secretExtraHeaders`: /extraheaders/0, /extraheaders/1 …; every file in one is a header line. */
 	extraHeaders: '/extraheaders',
+	/** Empty folder for what has to be put down whole before it can be read, where the target is a device. */
+	scratch: '/scratch',
 	/** Secret with the key of a copy between two nodes. */
 	copyKey: '/copy-key',
 } as const;
@@ -86,6 +88,8 @@ export interface ImportTask {
 	/** Share of a Filesystem claim that the file system itself needs, 0 to 1. 0 for Block. */
 	readonly filesystemOverhead: number;
 	readonly preallocation: boolean;
+	/** {@link workerPaths}.scratch, where the target is a device. Beside a disk file there is room already. */
+	readonly scratchDir?: string;
 }
 
 /** What every task that fills a claim says of it. */

@@ -2,13 +2,19 @@
  * The phases of an import: what is known so far -> the one thing to do next. Pure; run.ts does it and adds what came of it.
  */
 import {diskBytes, type TargetCapacity, tooLarge} from './capacity.ts';
+import type {Compression} from './compression.ts';
 import {type ImageFormat, isContainer} from './detect-format.ts';
 import type {ContainerFormat, ImageHeader} from './image-header.ts';
 import {vhdFooterBytes} from './vhd-footer.ts';
 import {WorkerError} from './worker-error.ts';
 
 export interface Observed {
-	readonly wants: {readonly source: 'http' | 'blank'; readonly checksum: boolean};
+	readonly wants: {
+		readonly source: 'http' | 'blank';
+		readonly checksum: boolean;
+		/** There is room to put an image down beside a target that is a device. */
+		readonly scratch: boolean;
+	};
 	/** What an earlier try left is gone. */
 	readonly cleared?: true;
 	readonly capacity?: TargetCapacity;
@@ -17,7 +23,10 @@ export interface Observed {
 		readonly ranges: boolean;
 		/** Undefined when nobody says. */
 		readonly lengthBytes: number | undefined;
+		readonly compression?: Compression | undefined;
 	};
+	/** The source is what is inside of what the server has, as a stream. */
+	readonly unpacked?: true;
 	readonly format?: ImageFormat;
 	/** Of a container. */
 	readonly header?: ImageHeader;
@@ -36,6 +45,7 @@ export type ImportStep =
 	| {readonly do: 'clearTarget'}
 	| {readonly do: 'measureTarget'}
 	| {readonly do: 'openSource'}
+	| {readonly do: 'unpackSource'; readonly compression: Compression}
 	| {readonly do: 'detectFormat'}
 	| {readonly do: 'spoolSource'}
 	| {readonly do: 'inspectImage'}
@@ -68,6 +78,7 @@ function nextForBlank({prepared}: Observed, capacity: TargetCapacity): ImportSte
 function nextForHttp(observed: Observed, capacity: TargetCapacity): ImportStep | undefined {
 	const {source, format, wants} = observed;
 	if (!source) return {do: 'openSource'};
+	if (source.compression && !observed.unpacked) return {do: 'unpackSource', compression: source.compression};
 	if (!format) return {do: 'detectFormat'};
 	if (!observed.written) {
 		if (isContainer(format)) return nextForContainer(observed, {source, format, capacity});
@@ -86,7 +97,7 @@ interface ContainerFacts {
 
 /** Read here and there, by qemu-img. */
 function nextForContainer(
-	{header, spooled, image, prepared}: Observed,
+	{wants, header, spooled, image, prepared}: Observed,
 	{source, format, capacity}: ContainerFacts,
 ): ImportStep {
 	if (!image) {
@@ -94,8 +105,8 @@ function nextForContainer(
 		const failure = refusal(source.shown, header?.virtualBytes ?? 0, capacity);
 		if (failure) return {do: 'fail', failure};
 		if (source.ranges || spooled) return {do: 'inspectImage'};
-		if (capacity.volumeMode === 'Filesystem') return {do: 'spoolSource'};
-		return {do: 'fail', failure: needsRanges(source.shown, format)};
+		if (capacity.volumeMode === 'Filesystem' || wants.scratch) return {do: 'spoolSource'};
+		return {do: 'fail', failure: hasNoRoom(source.shown, format)};
 	}
 	if (!prepared) return prepareFor(source.shown, image.virtualBytes, capacity);
 	return {do: 'convertImage'};
@@ -132,9 +143,9 @@ function refusal(shown: string, virtualBytes: number, capacity: TargetCapacity):
 	return excess === undefined ? undefined : new WorkerError('ImageTooLarge', `${shown} does not fit: ${excess}`);
 }
 
-function needsRanges(shown: string, format: ContainerFormat): WorkerError {
+function hasNoRoom(shown: string, format: ContainerFormat): WorkerError {
 	return new WorkerError(
 		'FormatNotSupported',
-		`${shown} is a ${format} image on a server that does not answer Range requests, and a Block claim has no room to put it down first. Serve it by a server with Range (nginx, Apache, any object store), convert it to raw, or import it into a Filesystem claim and clone that.`,
+		`${shown} is a ${format} image that is compressed, or on a server that does not answer Range requests, and this worker has no folder to put it down in first. Serve it uncompressed by a server with Range (nginx, Apache, any object store), or convert it to raw.`,
 	);
 }

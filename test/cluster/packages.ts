@@ -14,6 +14,7 @@ const evidence: Readonly<Record<string, readonly string[]>> = {
 	buildah: ['/usr/bin/buildah', '/usr/local/bin/buildah'],
 	debootstrap: ['/usr/sbin/debootstrap'],
 	'qemu-utils': ['/usr/bin/qemu-img', '/usr/local/bin/qemu-img'],
+	'xz-utils': ['/usr/bin/xz'],
 	xfsprogs: ['/sbin/mkfs.xfs', '/usr/sbin/mkfs.xfs'],
 	e2fsprogs: ['/sbin/mkfs.ext4', '/usr/sbin/mkfs.ext4'],
 	iptables: ['/usr/sbin/iptables', '/sbin/iptables'],
@@ -44,7 +45,7 @@ export const packagesFor = {
 		'kmod',
 		'ca-certificates',
 	],
-	images: ['buildah', 'debootstrap', 'qemu-utils', 'e2fsprogs', 'ca-certificates'],
+	images: ['buildah', 'debootstrap', 'qemu-utils', 'xz-utils', 'e2fsprogs', 'ca-certificates'],
 } as const;
 
 /** Installs the Debian packages of one purpose that are not there yet. */
