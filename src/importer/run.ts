@@ -2,7 +2,7 @@
 import type {ImportTask, WorkerResult} from '../api/worker-contract.ts';
 import type {Log} from '../process/plain-log.ts';
 import {FileRangeSource, type RangeSource} from './byte-source.ts';
-import {diskBytes, inWords, type TargetCapacity, tooLarge} from './capacity.ts';
+import {diskBytes, inWords, longestScratchBytes, type TargetCapacity, tooLarge} from './capacity.ts';
 import {ChecksumVerifier, parseChecksum} from './checksum.ts';
 import {type Compression, detectCompression} from './compression.ts';
 import {copyRanges, copyStream, readThrough} from './disk-copy.ts';
@@ -250,8 +250,7 @@ class ImportWork implements AsyncDisposable {
 		this.#resources.defer(() => target.removeScratch());
 		const scratch = await target.openScratch();
 		this.#resources.defer(() => scratch.handle.close());
-		// With tables and a snapshot or two. Zeros take no room, but time, and others may need the room too.
-		const mostBytes = 2 * capacity.totalBytes + 64 * 1024 ** 2;
+		const mostBytes = longestScratchBytes(capacity);
 		const check = (bytes: number) => {
 			if (bytes > mostBytes) throw scratch.tooSmall(shown, mostBytes);
 		};
