@@ -7,7 +7,7 @@ import {convertToQcow2, makeRawDisk, qemuImg} from '../../support/disk-images.ts
 
 const run = promisify(execFile);
 const MiB = 1024 * 1024;
-export const diskBytes = 4 * MiB;
+const diskBytes = 4 * MiB;
 
 export interface BaseImages {
 	readonly raw: Buffer;
