@@ -30,9 +30,9 @@ RUN node_modules/.bin/node images/compile.ts dist && node_modules/.bin/node imag
 
 FROM ${WORKER_BASE} AS worker
 # A base made for this image (images/bases.ts) has them.
-RUN command -v qemu-img >/dev/null \
+RUN command -v qemu-img >/dev/null && command -v xz >/dev/null \
 	|| { apt-get update \
-		&& apt-get install -y --no-install-recommends ca-certificates qemu-utils \
+		&& apt-get install -y --no-install-recommends ca-certificates qemu-utils xz-utils \
 		&& rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/cache/debconf/*-old /var/log/*; }
 COPY --from=build /out/node /usr/local/bin/node
 COPY --from=build /out/worker/node_modules /app/node_modules

@@ -1,5 +1,5 @@
 /**
- * What the images stand on where no registry answers. The worker: Debian minbase with qemu-utils. The controller: the C and
+ * What the images stand on where no registry answers. The worker: Debian minbase with qemu-utils and xz-utils. The controller: the C and
  * C++ libraries that Node links to and nothing else, as distroless/cc has them; no shell there either.
  */
 import {copyFile, lstat, mkdir, readdir, readFile, readlink, rename, rm, symlink, writeFile} from 'node:fs/promises';
@@ -7,7 +7,7 @@ import path from 'node:path';
 import {isMissing} from './cache.ts';
 import {archiveTree, bootstrapDebian, type DebianTree, slimTree} from './debian.ts';
 
-export const baseDebian: DebianTree = {suite: 'bookworm', packages: ['ca-certificates', 'qemu-utils']};
+export const baseDebian: DebianTree = {suite: 'bookworm', packages: ['ca-certificates', 'qemu-utils', 'xz-utils']};
 
 /** What the controller's base takes from the worker's. */
 const controllerPackages = ['libc6', 'libgcc-s1', 'libstdc++6'];

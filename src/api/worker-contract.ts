@@ -44,6 +44,8 @@ export const workerPaths = {
 	extraHeaders: '/extraheaders',
 	/** Secret with what of an import would have too many readers in its Pod; see {@link importPrivateFiles}. */
 	importPrivate: '/import-private',
+	/** Empty folder for what has to be put down whole before it can be read, where the target is a device. */
+	scratch: '/scratch',
 	/** Secret with the key of a copy between two nodes. */
 	copyKey: '/copy-key',
 } as const;
@@ -106,6 +108,8 @@ export interface ImportTask {
 	/** Share of a Filesystem claim that the file system itself needs, 0 to 1. 0 for Block. */
 	readonly filesystemOverhead: number;
 	readonly preallocation: boolean;
+	/** {@link workerPaths}.scratch, where the target is a device. Beside a disk file there is room already. */
+	readonly scratchDir?: string;
 }
 
 /** What every task that fills a claim says of it. */

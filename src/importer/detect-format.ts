@@ -5,6 +5,7 @@
  * mistake (a login page, an error document, a listing), and they only find out when the machine does not boot.
  * So text is refused, and so is a file that ends in the middle of a sector and carries no sign of a disk.
  */
+import {detectCompression} from './compression.ts';
 import type {ContainerFormat} from './image-header.ts';
 import {qcow2Magic} from './qcow2-header.ts';
 import {vdiMagic} from './vdi-header.ts';
@@ -69,6 +70,13 @@ export function detectFormat({head, lengthBytes, contentType, shown}: DetectionF
 	if (head.length === 0) throw new WorkerError('InvalidImage', `${shown} is empty: the server answered with 0 bytes.`);
 	const container = containers.find((each) => has(head, each));
 	if (container) return container.format;
+	const compression = detectCompression(head);
+	if (compression) {
+		throw new WorkerError(
+			'FormatNotSupported',
+			`${shown} is compressed twice: ${compression} came out when it was unpacked. Unpack it once and import that.`,
+		);
+	}
 	// Extents of ESX have their descriptor in another file, and most of them a parent.
 	if ([vmdkDescriptorMagic, vmdkEsxMagic].some((magic) => has(head, {at: 0, magic}))) throw partOfVmdk(shown);
 	const known = unsupported.find((format) => has(head, format));

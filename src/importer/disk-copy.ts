@@ -30,6 +30,22 @@ export async function copyRanges(
 	}
 }
 
+/** All bytes in order; a piece is valid until the next is asked for. `onShare` is told how much of them was asked for, 0 to 1. */
+export async function* readThrough(window: ReadWindow, onShare: (share: number) => void): AsyncGenerator<Buffer> {
+	for (let offset = 0; offset < window.lengthBytes; ) {
+		const lease = await window.read(offset, Math.min(stepBytes, window.lengthBytes - offset));
+		try {
+			for (const part of lease.parts) {
+				offset += part.length;
+				yield part;
+			}
+		} finally {
+			lease.release();
+		}
+		onShare(offset / window.lengthBytes);
+	}
+}
+
 export interface StreamCopyOptions {
 	/** May refuse to go on, before anything up to so many bytes is written. */
 	readonly check: (bytes: number) => void;

@@ -342,7 +342,7 @@ async function bodyOfLength(
 }
 
 /** Takes the first bytes off a stream and gives back a stream that still has them. */
-async function peek(
+export async function peek(
 	pieces: AsyncGenerator<Buffer>,
 	headBytes: number,
 ): Promise<{head: Buffer; stream: AsyncIterable<Buffer>}> {

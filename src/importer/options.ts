@@ -59,6 +59,7 @@ const importTask = z.object({
 			'must be md5:, sha1:, sha256: or sha512: and the hex digits of one',
 		)
 		.exactOptional(),
+	scratchDir: folder.exactOptional(),
 	...sizeFields,
 });
 

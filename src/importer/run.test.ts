@@ -302,17 +302,20 @@ describe('bad input is refused in words, and leaves nothing', () => {
 		server.behave('/disk.raw');
 	});
 
-	test.runIf(process.getuid?.() === 0)('a qcow2 without Range into a block device', async () => {
-		const file = join(folder, 'device');
-		await writeFile(file, '');
-		await truncate(file, claimBytes);
-		await using device = await attachLoop(file);
-		server.behave('/zlib.qcow2', {ignoreRange: true});
-		await expect(importImage('/zlib.qcow2', {target: {volumeMode: 'Block', path: device.path}})).rejects.toThrow(
-			expect.objectContaining({reason: 'FormatNotSupported', message: expect.stringContaining('Range') as string}),
-		);
-		server.behave('/zlib.qcow2');
-	});
+	test.runIf(process.getuid?.() === 0)(
+		'a qcow2 without Range into a device, beside which there is no room',
+		async () => {
+			const file = join(folder, 'device');
+			await writeFile(file, '');
+			await truncate(file, claimBytes);
+			await using device = await attachLoop(file);
+			server.behave('/zlib.qcow2', {ignoreRange: true});
+			await expect(importImage('/zlib.qcow2', {target: {volumeMode: 'Block', path: device.path}})).rejects.toThrow(
+				expect.objectContaining({reason: 'FormatNotSupported', message: expect.stringContaining('Range') as string}),
+			);
+			server.behave('/zlib.qcow2');
+		},
+	);
 
 	test('a source that changes midway, which is worth another try', async () => {
 		server.behave('/zlib.qcow2', {etag: '"1"', times: 3}, {etag: '"2"', after: 3});

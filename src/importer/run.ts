@@ -4,10 +4,11 @@ import type {Log} from '../process/plain-log.ts';
 import {FileRangeSource, type RangeSource} from './byte-source.ts';
 import {diskBytes, inWords, type TargetCapacity, tooLarge} from './capacity.ts';
 import {ChecksumVerifier, parseChecksum} from './checksum.ts';
-import {copyRanges, copyStream} from './disk-copy.ts';
+import {type Compression, detectCompression} from './compression.ts';
+import {copyRanges, copyStream, readThrough} from './disk-copy.ts';
 import {checkHeader} from './check-header.ts';
 import {checkRawLength, detectFormat, detectionBytes, isContainer} from './detect-format.ts';
-import {defaultHttpTuning, type HttpTuning, type OpenedHttpSource, openHttpSource} from './http-source.ts';
+import {defaultHttpTuning, type HttpTuning, type OpenedHttpSource, openHttpSource, peek} from './http-source.ts';
 import {readHttpAccess, readSourceUrl} from './options.ts';
 import type {Progress} from './progress.ts';
 import {convertImage, readImageInfo} from './qemu-img.ts';
@@ -15,7 +16,8 @@ import {defaultRetryPolicy, type RetryPolicy} from './retry-delay.ts';
 import {readWindow, ServedImage} from './served-image.ts';
 import {SparseWriter} from './sparse-writer.ts';
 import {type ImportStep, nextStep, type Observed} from './steps.ts';
-import {Target} from './target.ts';
+import {isNoSpace, Target} from './target.ts';
+import {unpack} from './unpack.ts';
 import {defaultWindowTuning, ReadWindow, type WindowTuning} from './window.ts';
 import {fixedVhdBytes, vhdFooterBytes} from './vhd-footer.ts';
 import {asWorkerError, RangesRefused, WorkerError} from './worker-error.ts';
@@ -55,7 +57,7 @@ async function importOnce(options: ImportOptions, {oneStream}: {oneStream: boole
 	const {task, log, signal} = options;
 	const startedMs = performance.now();
 	await using work = new ImportWork(options);
-	let observed: Observed = {wants: {source: task.source.kind, checksum: task.checksum !== undefined, oneStream}};
+	let observed: Observed = {wants: {...wantsOf(task), oneStream}};
 	try {
 		for (;;) {
 			signal.throwIfAborted();
@@ -76,6 +78,12 @@ async function importOnce(options: ImportOptions, {oneStream}: {oneStream: boole
 	return work.summary(observed, (performance.now() - startedMs) / 1000);
 }
 
+function wantsOf({source, checksum, scratchDir}: ImportTask): Observed['wants'] {
+	return {source: source.kind, checksum: checksum !== undefined, scratch: scratchDir !== undefined};
+}
+
+type OpenedSource = Omit<OpenedHttpSource, 'close'>;
+
 /** What the steps share: the target, the open source, the window on it. */
 class ImportWork implements AsyncDisposable {
 	readonly #options: ImportOptions;
@@ -84,11 +92,18 @@ class ImportWork implements AsyncDisposable {
 	readonly #checksum: ChecksumVerifier | undefined;
 	/** Closed in the reverse order of their opening. */
 	readonly #resources = new AsyncDisposableStack();
-	#source: OpenedHttpSource | undefined;
+	/** As the server has it, later what is inside of that. */
+	#source: OpenedSource | undefined;
+	/** On the file as the server has it. */
+	#sourceWindow: ReadWindow | undefined;
+	/** On the image: the same, or on the scratch file. */
 	#window: ReadWindow | undefined;
 	#image: ServedImage | undefined;
-	/** Of a source without ranges. */
-	#streamedBytes = 0;
+	/** For messages: what the server has. */
+	#file = '';
+	#transferredBytes: () => number = () => 0;
+	/** Share of the work that is done when all bytes are transferred. */
+	#transferShare = 1;
 
 	constructor(options: ImportOptions) {
 		const {task, signal} = options;
@@ -109,10 +124,12 @@ class ImportWork implements AsyncDisposable {
 				return {capacity: await this.#target.capacity()};
 			case 'openSource':
 				return {source: await this.#openSource(observed.wants)};
+			case 'unpackSource':
+				return {unpacked: true, source: await this.#unpack(step.compression)};
 			case 'detectFormat':
 				return this.#detectFormat();
 			case 'spoolSource':
-				await this.#spool();
+				await this.#spool(observed);
 				return {spooled: true};
 			case 'inspectImage':
 				return {image: {virtualBytes: await this.#inspect(observed)}};
@@ -130,8 +147,8 @@ class ImportWork implements AsyncDisposable {
 			case 'copyStream':
 				return {written: true, ...(await this.#copyStream(observed.capacity))};
 			case 'verifyChecksum':
-				await this.#window?.hashRest();
-				this.#checksum?.verify(this.#opened.shown);
+				await this.#sourceWindow?.hashRest();
+				this.#checksum?.verify(this.#file);
 				return {verified: true};
 			case 'allocateRest':
 				await this.#target.allocateRest(observed.image?.virtualBytes ?? 0, step.sizeBytes);
@@ -150,12 +167,11 @@ class ImportWork implements AsyncDisposable {
 			.catch((error: unknown) => this.#options.log.warn({error}, 'the target was not cleared'));
 	}
 
-	summary({format, image, prepared}: Observed, seconds: number): WorkerResult {
+	summary({source, format, image, prepared}: Observed, seconds: number): WorkerResult {
 		const sizeBytes = prepared?.sizeBytes ?? 0;
-		const headBytes = this.#source?.ranges ? this.#source.head.length : 0;
-		const bytesRead = this.#streamedBytes > 0 ? this.#streamedBytes : headBytes + (this.#window?.fetchedBytes ?? 0);
+		const bytesRead = this.#transferredBytes();
 		const what = format
-			? `Imported a ${format} image of ${inWords(image?.virtualBytes ?? sizeBytes)}, read ${inWords(bytesRead)}`
+			? `Imported a ${format} image${source?.compression ? `, compressed with ${source.compression},` : ''} of ${inWords(image?.virtualBytes ?? sizeBytes)}, read ${inWords(bytesRead)}`
 			: 'Made a blank disk';
 		return {
 			outcome: 'succeeded',
@@ -169,7 +185,7 @@ class ImportWork implements AsyncDisposable {
 		await this.#resources.disposeAsync();
 	}
 
-	get #opened(): OpenedHttpSource {
+	get #opened(): OpenedSource {
 		if (!this.#source) throw new Error('the source is not open');
 		return this.#source;
 	}
@@ -185,24 +201,68 @@ class ImportWork implements AsyncDisposable {
 			{url, access, retry: this.#tuning.retry, log},
 			{headBytes: detectionBytes, ranges: !oneStream, signal},
 		);
-		this.#source = source;
 		this.#resources.defer(() => source.close());
-		const {shown, lengthBytes, contentType} = source;
+		const {shown, lengthBytes, contentType, head} = source;
 		const ranges = source.ranges !== undefined;
-		log.info({url: shown, lengthBytes, contentType, ranges}, 'source opened');
-		return {shown, ranges, lengthBytes};
+		this.#file = shown;
+		this.#source = {...source, ...(source.stream && {stream: this.#transferred(source.stream, lengthBytes)})};
+		const compression = detectCompression(head);
+		log.info({url: shown, lengthBytes, contentType, ranges, compression}, 'source opened');
+		return {shown, ranges, lengthBytes, compression};
 	}
 
-	/** Puts a stream down in the claim itself, for a format that is read here and there. */
-	async #spool(): Promise<void> {
+	/** The bytes of a stream as they come, for the checksum and for those who wait. */
+	async *#transferred(stream: AsyncIterable<Buffer>, lengthBytes: number | undefined): AsyncGenerator<Buffer> {
+		let bytes = 0;
+		this.#transferredBytes = () => bytes;
+		for await (const piece of stream) {
+			this.#checksum?.update(piece);
+			bytes += piece.length;
+			if (lengthBytes !== undefined) this.#reportTransfer(bytes / lengthBytes);
+			yield piece;
+		}
+	}
+
+	/** From here on the source is what is inside. */
+	async #unpack(compression: Compression): Promise<NonNullable<Observed['source']>> {
+		const {ranges, stream, contentType} = this.#opened;
+		// What was not unpacked to its end must not keep a process alive.
+		const ending = new AbortController();
+		this.#resources.defer(() => ending.abort());
+		const signal = AbortSignal.any([this.#options.signal, ending.signal]);
+		const packed = ranges
+			? readThrough(this.#openSourceWindow(ranges), (share) => this.#reportTransfer(share))
+			: stream;
+		if (!packed) throw new Error('the source has neither ranges nor a stream');
+		const inside = await peek(unpack(packed, {compression, shown: this.#file, signal}), detectionBytes);
+		const shown = `${this.#file} (unpacked from ${compression})`;
+		this.#source = {...inside, lengthBytes: undefined, contentType, shown};
+		return {shown, ranges: false, lengthBytes: undefined, compression};
+	}
+
+	/** Puts down an image that comes as a stream, for a format that is read here and there. */
+	async #spool({capacity}: Observed): Promise<void> {
+		if (!capacity) throw new Error('the target was not measured');
+		const {shown, stream} = this.#opened;
+		if (!stream) throw new Error('the source has no stream');
+		this.#transferShare = 0.5;
 		const target = this.#target;
 		this.#resources.defer(() => target.removeScratch());
 		const scratch = await target.openScratch();
-		this.#resources.defer(() => scratch.close());
-		const writer = new SparseWriter(scratch, {keepHoles: true});
-		const lengthBytes = await copyStream(this.#stream(0.5), writer, {check: () => {}});
-		await scratch.truncate(lengthBytes);
-		this.#openWindow(new FileRangeSource(scratch, {lengthBytes, shown: this.#opened.shown}));
+		this.#resources.defer(() => scratch.handle.close());
+		// With tables and a snapshot or two. Zeros take no room, but time, and others may need the room too.
+		const mostBytes = 2 * capacity.totalBytes + 64 * 1024 ** 2;
+		const check = (bytes: number) => {
+			if (bytes > mostBytes) throw scratch.tooSmall(shown, mostBytes);
+		};
+		const writer = new SparseWriter(scratch.handle, {keepHoles: true});
+		const lengthBytes = await copyStream(stream, writer, {check}).catch((error: unknown) => {
+			throw isNoSpace(error) ? scratch.full(shown) : error;
+		});
+		await scratch.handle.truncate(lengthBytes);
+		await this.#sourceWindow?.hashRest();
+		await this.#sourceWindow?.close();
+		this.#window = this.#openWindow(new FileRangeSource(scratch.handle, {lengthBytes, shown}));
 	}
 
 	#detectFormat(): Partial<Observed> {
@@ -214,7 +274,7 @@ class ImportWork implements AsyncDisposable {
 	async #inspect({format, header}: Observed): Promise<number> {
 		if (!format || !isContainer(format) || !header) throw new Error('only containers are inspected');
 		const {shown, ranges} = this.#opened;
-		const window = this.#window ?? this.#openWindow(ranges, this.#checksum);
+		const window = this.#window ?? this.#openSourceWindow(ranges);
 		const image = await ServedImage.serve(window, {format, serving: header.serving, shown});
 		this.#image = image;
 		this.#resources.use(image);
@@ -229,8 +289,8 @@ class ImportWork implements AsyncDisposable {
 
 	/** A raw disk, unless its last sector tells that it is a vhd. */
 	async #findFooter(): Promise<Partial<Observed>> {
-		const {shown} = this.#opened;
-		const window = this.#openWindow(this.#opened.ranges, this.#checksum);
+		const {shown, ranges} = this.#opened;
+		const window = this.#openSourceWindow(ranges);
 		const {lengthBytes} = window;
 		const lastSector = await readWindow(window, Math.max(0, lengthBytes - vhdFooterBytes), vhdFooterBytes);
 		const virtualBytes = fixedVhdBytes(lastSector, {lengthBytes, shown});
@@ -267,10 +327,11 @@ class ImportWork implements AsyncDisposable {
 
 	async #copyStream(capacity: TargetCapacity | undefined): Promise<Partial<Observed>> {
 		if (!capacity) throw new Error('the target was not measured');
-		const {head, shown, contentType} = this.#opened;
+		const {head, shown, contentType, stream} = this.#opened;
+		if (!stream) throw new Error('the source has no stream');
 		let found: Partial<Observed> = {};
 		await using handle = await this.#target.open();
-		const virtualBytes = await copyStream(this.#stream(1), new SparseWriter(handle, this.#target), {
+		const virtualBytes = await copyStream(stream, new SparseWriter(handle, this.#target), {
 			check: (bytes) => {
 				const excess = tooLarge(capacity, bytes);
 				if (excess === undefined) return;
@@ -287,28 +348,25 @@ class ImportWork implements AsyncDisposable {
 		return {...found, image: {virtualBytes}, prepared: {sizeBytes}};
 	}
 
-	/**
-	 * The bytes as they are transferred, once.
-	 * @param share of the work that is done when they are all there
-	 */
-	async *#stream(share: number): AsyncGenerator<Buffer> {
-		const {stream, lengthBytes} = this.#opened;
-		if (!stream) throw new Error('the source has no stream');
-		for await (const piece of stream) {
-			this.#checksum?.update(piece);
-			this.#streamedBytes += piece.length;
-			if (lengthBytes !== undefined) this.#report((this.#streamedBytes / lengthBytes) * share);
-			yield piece;
-		}
+	#openSourceWindow(ranges: RangeSource | undefined): ReadWindow {
+		if (!ranges) throw new Error('the source has no ranges');
+		const {head} = this.#opened;
+		const window = this.#openWindow(ranges, this.#checksum);
+		this.#transferredBytes = () => head.length + window.fetchedBytes;
+		this.#sourceWindow = window;
+		this.#window = window;
+		return window;
 	}
 
-	#openWindow(source: RangeSource | undefined, checksum?: ChecksumVerifier): ReadWindow {
-		if (!source) throw new Error('the source has no ranges');
+	#openWindow(source: RangeSource, checksum?: ChecksumVerifier): ReadWindow {
 		const {signal} = this.#options;
 		const window = new ReadWindow({source, tuning: this.#tuning.window, head: this.#opened.head, checksum, signal});
-		this.#window = window;
 		this.#resources.defer(() => window.close());
 		return window;
+	}
+
+	#reportTransfer(share: number): void {
+		this.#report(share * this.#transferShare);
 	}
 
 	/** 100 is reported when the disk is safe, not before. */

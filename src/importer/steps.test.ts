@@ -24,6 +24,8 @@ function learn(
 			return {capacity: facts.capacity};
 		case 'openSource':
 			return facts.source ? {source: facts.source} : {};
+		case 'unpackSource':
+			return {unpacked: true, ...(facts.source && {source: {...facts.source, ranges: false, lengthBytes: undefined}})};
 		case 'detectFormat':
 			return {...(facts.format && {format: facts.format}), ...(facts.header && {header: facts.header})};
 		case 'spoolSource':
@@ -68,7 +70,7 @@ const source = {shown: 'http://host/disk', ranges: true, lengthBytes: 10 * MiB};
 
 describe('the steps of an import', () => {
 	test('of a blank disk', () => {
-		expect(walk({source: 'blank', checksum: false}, {capacity})).toEqual([
+		expect(walk({source: 'blank', checksum: false, scratch: true}, {capacity})).toEqual([
 			'clearTarget',
 			'measureTarget',
 			'prepareTarget',
@@ -84,12 +86,12 @@ describe('the steps of an import', () => {
 	] as const)('of %s, with ranges: %s', (format, ranges, steps) => {
 		const facts = {capacity, format, source: {...source, ranges}, image: {virtualBytes: 50 * MiB}};
 		const begin = ['clearTarget', 'measureTarget', 'openSource', 'detectFormat'];
-		expect(walk({source: 'http', checksum: true}, facts)).toEqual([...begin, ...steps]);
+		expect(walk({source: 'http', checksum: true, scratch: false}, facts)).toEqual([...begin, ...steps]);
 	});
 
 	test('nothing is written before the image is known to fit', () => {
 		const facts = {capacity, format: 'qcow2' as const, source, image: {virtualBytes: 101 * MiB}};
-		const steps = walk({source: 'http', checksum: false}, facts);
+		const steps = walk({source: 'http', checksum: false, scratch: false}, facts);
 		expect(steps.at(-1)).toBe('fail ImageTooLarge');
 		expect(steps).not.toContain('prepareTarget');
 	});
@@ -98,22 +100,48 @@ describe('the steps of an import', () => {
 		const header = {virtualBytes: 101 * MiB, serving: {}};
 		for (const ranges of [true, false]) {
 			const facts = {capacity, format: 'vmdk' as const, header, source: {...source, ranges}};
-			expect(walk({source: 'http', checksum: false}, facts).slice(-2)).toEqual(['detectFormat', 'fail ImageTooLarge']);
+			expect(walk({source: 'http', checksum: false, scratch: false}, facts).slice(-2)).toEqual([
+				'detectFormat',
+				'fail ImageTooLarge',
+			]);
 		}
 	});
 
 	test('of a stream the last sector may be no part of the disk', () => {
 		const facts = {capacity, format: 'raw' as const, source: {...source, ranges: false}};
 		const ends = [100 * MiB + 512, 100 * MiB + 1024].map((lengthBytes) =>
-			walk({source: 'http', checksum: false}, {...facts, source: {...facts.source, lengthBytes}}).at(-1),
+			walk({source: 'http', checksum: false, scratch: false}, {...facts, source: {...facts.source, lengthBytes}}).at(
+				-1,
+			),
 		);
 		expect(ends).toEqual(['finish', 'fail ImageTooLarge']);
 	});
 
-	test('a container without ranges has nowhere to go on a device', () => {
-		const facts = {capacity: device, format: 'qcow2' as const, source: {...source, ranges: false}};
-		expect(walk({source: 'http', checksum: false}, facts).at(-1)).toBe('fail FormatNotSupported');
-		// Of a server that only broke its word, the next try may be answered rightly.
-		expect(walk({source: 'http', checksum: false, oneStream: true}, facts).at(-1)).toBe('fail SourceUnavailable');
+	test.each([
+		['raw', ['prepareTarget', 'copyStream', ...ending]],
+		['vdi', ['spoolSource', 'inspectImage', 'prepareTarget', 'convertImage', ...ending]],
+	] as const)('what is compressed is unpacked as a stream: %s', (format, steps) => {
+		for (const ranges of [true, false]) {
+			const packed = {...source, ranges, compression: 'zstd' as const};
+			const facts = {capacity, format, source: packed, image: {virtualBytes: 50 * MiB}};
+			const begin = ['clearTarget', 'measureTarget', 'openSource', 'unpackSource', 'detectFormat'];
+			expect(walk({source: 'http', checksum: false, scratch: false}, facts)).toEqual([...begin, ...steps]);
+		}
+	});
+
+	test('a container that is read for ever is not begun', () => {
+		const facts = {capacity, format: 'qcow2' as const, source: {...source, lengthBytes: 2 ** 50}};
+		expect(walk({source: 'http', checksum: true, scratch: true}, facts).at(-1)).toBe('fail ImageTooLarge');
+	});
+
+	test('a container without ranges is put down beside a device, where there is a folder for it', () => {
+		const facts = {
+			capacity: device,
+			format: 'qcow2' as const,
+			source: {...source, ranges: false},
+			image: {virtualBytes: 50 * MiB},
+		};
+		expect(walk({source: 'http', checksum: false, scratch: true}, facts)).toContain('spoolSource');
+		expect(walk({source: 'http', checksum: false, scratch: false}, facts).at(-1)).toBe('fail FormatNotSupported');
 	});
 });

@@ -2,6 +2,7 @@
  * The phases of an import: what is known so far -> the one thing to do next. Pure; run.ts does it and adds what came of it.
  */
 import {diskBytes, type TargetCapacity, tooLarge, tooLong} from './capacity.ts';
+import type {Compression} from './compression.ts';
 import {type ImageFormat, isContainer} from './detect-format.ts';
 import type {ContainerFormat, ImageHeader} from './image-header.ts';
 import {vhdFooterBytes} from './vhd-footer.ts';
@@ -13,6 +14,8 @@ export interface Observed {
 		readonly checksum: boolean;
 		/** The server has shown that it does not keep to Range. */
 		readonly oneStream?: boolean;
+		/** There is room to put an image down beside a target that is a device. */
+		readonly scratch: boolean;
 	};
 	/** What an earlier try left is gone. */
 	readonly cleared?: true;
@@ -22,7 +25,10 @@ export interface Observed {
 		readonly ranges: boolean;
 		/** Undefined when nobody says. */
 		readonly lengthBytes: number | undefined;
+		readonly compression?: Compression | undefined;
 	};
+	/** The source is what is inside of what the server has, as a stream. */
+	readonly unpacked?: true;
 	readonly format?: ImageFormat;
 	/** Of a container. */
 	readonly header?: ImageHeader;
@@ -41,6 +47,7 @@ export type ImportStep =
 	| {readonly do: 'clearTarget'}
 	| {readonly do: 'measureTarget'}
 	| {readonly do: 'openSource'}
+	| {readonly do: 'unpackSource'; readonly compression: Compression}
 	| {readonly do: 'detectFormat'}
 	| {readonly do: 'spoolSource'}
 	| {readonly do: 'inspectImage'}
@@ -73,6 +80,7 @@ function nextForBlank({prepared}: Observed, capacity: TargetCapacity): ImportSte
 function nextForHttp(observed: Observed, capacity: TargetCapacity): ImportStep | undefined {
 	const {source, format, wants} = observed;
 	if (!source) return {do: 'openSource'};
+	if (source.compression && !observed.unpacked) return {do: 'unpackSource', compression: source.compression};
 	if (!format) return {do: 'detectFormat'};
 	if (!observed.written) {
 		if (isContainer(format)) return nextForContainer(observed, {source, format, capacity});
@@ -99,8 +107,8 @@ function nextForContainer(
 		const failure = refusal(source.shown, header?.virtualBytes ?? 0, capacity) ?? refusalOfFile(source, capacity);
 		if (failure) return {do: 'fail', failure};
 		if (source.ranges || spooled) return {do: 'inspectImage'};
-		if (capacity.volumeMode === 'Filesystem') return {do: 'spoolSource'};
-		return {do: 'fail', failure: needsRanges(source.shown, format, wants)};
+		if (capacity.volumeMode === 'Filesystem' || wants.scratch) return {do: 'spoolSource'};
+		return {do: 'fail', failure: hasNoRoom(source.shown, format)};
 	}
 	if (!prepared) return prepareFor(source.shown, image.virtualBytes, capacity);
 	return {do: 'convertImage'};
@@ -145,10 +153,9 @@ function refusalOfFile(
 	return excess === undefined ? undefined : new WorkerError('ImageTooLarge', `${shown} is too long: ${excess}`);
 }
 
-/** Worth another try where the server takes Range requests: it may answer them rightly again. */
-function needsRanges(shown: string, format: ContainerFormat, {oneStream = false}: Observed['wants']): WorkerError {
+function hasNoRoom(shown: string, format: ContainerFormat): WorkerError {
 	return new WorkerError(
-		oneStream ? 'SourceUnavailable' : 'FormatNotSupported',
-		`${shown} is a ${format} image on a server that does not answer Range requests, and a Block claim has no room to put it down first. Serve it by a server with Range (nginx, Apache, any object store), convert it to raw, or import it into a Filesystem claim and clone that.`,
+		'FormatNotSupported',
+		`${shown} is a ${format} image that is compressed, or on a server that does not answer Range requests, and this worker has no folder to put it down in first. Serve it uncompressed by a server with Range (nginx, Apache, any object store), or convert it to raw.`,
 	);
 }

@@ -9,7 +9,7 @@ import {constants} from 'node:fs';
 import {access, chmod, type FileHandle, open, readFile, stat, statfs, unlink} from 'node:fs/promises';
 import {dirname, join} from 'node:path';
 import {diskImageName, type VolumeMode, type WorkerVolume} from '../api/worker-contract.ts';
-import type {TargetCapacity} from './capacity.ts';
+import {inWords, type TargetCapacity} from './capacity.ts';
 import {CommandError, runCommand} from './command.ts';
 import type {ImageNode} from './image-options.ts';
 import {WorkerError} from './worker-error.ts';
@@ -25,6 +25,19 @@ export interface TargetWish {
 	readonly requestedBytes: number;
 	readonly filesystemOverhead: number;
 	readonly preallocation: boolean;
+	/** Where to put down what cannot be put beside the disk, because that is a device. */
+	readonly scratchDir?: string;
+}
+
+/** A file of ours for an image that has to be whole before it can be read. */
+export interface Scratch {
+	readonly handle: FileHandle;
+	/** What this user may write there. */
+	readonly availableBytes: number;
+	/** No honest image of this claim's size is so long. */
+	tooSmall(shown: string, bytes: number): WorkerError;
+	/** There was no space left. */
+	full(shown: string): WorkerError;
 }
 
 export class Target {
@@ -60,7 +73,10 @@ export class Target {
 
 	/** Removes the file of an earlier try, so that its blocks count as free. */
 	async clear(): Promise<void> {
-		if (this.volumeMode === 'Filesystem') await this.#translate(() => this.#remove());
+		await this.#translate(async () => {
+			if (this.volumeMode === 'Filesystem') await this.#remove();
+			else await this.removeScratch();
+		});
 	}
 
 	async capacity(): Promise<TargetCapacity> {
@@ -105,12 +121,37 @@ export class Target {
 		});
 	}
 
-	openScratch(): Promise<FileHandle> {
-		return this.#translate(() => open(this.#scratchPath, 'wx+', 0o600));
+	openScratch(): Promise<Scratch> {
+		return this.#translate(async () => {
+			const path = this.#scratchPath;
+			if (path === undefined) throw new Error('there is no folder for a scratch file');
+			const {bsize, bavail} = await statfs(dirname(path));
+			const availableBytes = bsize * bavail;
+			const inPlace = 'Or serve it uncompressed by a server that answers Range requests: then it is read in place.';
+			return {
+				handle: await open(path, 'wx+', 0o600),
+				availableBytes,
+				tooSmall: (shown, bytes) =>
+					new WorkerError(
+						'ImageTooLarge',
+						`${shown} has to be put down before it can be read, but has more than ${inWords(bytes)}, which is too much for this claim. Ask for a larger claim. ${inPlace}`,
+					),
+				full: (shown) =>
+					this.volumeMode === 'Block'
+						? new WorkerError(
+								'TargetWriteFailed',
+								`${shown} has to be put down before it can be read, but the node has no more than ${inWords(availableBytes)} for it (ephemeral storage). Free some. ${inPlace}`,
+							)
+						: new WorkerError(
+								'ImageTooLarge',
+								`${shown} has to be put down before it can be read, but the claim has no more than ${inWords(availableBytes)} for it. Ask for a larger claim. ${inPlace}`,
+							),
+			};
+		});
 	}
 
 	async removeScratch(): Promise<void> {
-		await removeFile(this.#scratchPath);
+		if (this.#scratchPath !== undefined) await removeFile(this.#scratchPath);
 	}
 
 	/** Writes zeros to a device from here to its end, where it must be allocated. */
@@ -155,8 +196,9 @@ export class Target {
 		);
 	}
 
-	get #scratchPath(): string {
-		return join(dirname(this.path), scratchName);
+	get #scratchPath(): string | undefined {
+		const folder = this.volumeMode === 'Block' ? this.#wish.scratchDir : dirname(this.path);
+		return folder === undefined ? undefined : join(folder, scratchName);
 	}
 
 	async #remove(): Promise<void> {
@@ -206,13 +248,19 @@ export class Target {
 	}
 }
 
+export function isNoSpace(error: unknown): boolean {
+	return error instanceof WorkerError && error.reason === 'TargetWriteFailed' && noSpace.test(error.message);
+}
+
+const noSpace = /ENOSPC|No space left/;
+
 /** A failed write, in words. */
 export function writeFailure(error: unknown): WorkerError {
 	if (error instanceof WorkerError) return error;
 	const words = error instanceof Error ? error.message : String(error);
 	return new WorkerError(
 		'TargetWriteFailed',
-		/ENOSPC|No space left/.test(words)
+		noSpace.test(words)
 			? `Writing the disk failed: the volume is full (${words}). Ask for a larger claim, or raise the file system overhead of its storage class.`
 			: `Writing the disk failed: ${words}. Look at the volume's storage and the node's kernel log.`,
 		{cause: error},

@@ -243,6 +243,17 @@ describe('importer', () => {
 		expect(blank.spec.containers[0]?.volumeDevices).toEqual([{name: 'target', devicePath: '/dev/cdi-block-volume'}]);
 	});
 
+	test('has a folder to put an image down in, where its target is a device', () => {
+		const pod = makeImporterPod(target, block, importSource({spec: {source: {http}}}), settings);
+		expect(taskOf(pod)).toMatchObject({scratchDir: '/scratch'});
+		expect(pod.spec.volumes).toContainEqual({name: 'scratch', emptyDir: {}});
+		expect(pod.spec.containers[0]?.volumeMounts).toContainEqual({name: 'scratch', mountPath: '/scratch'});
+		for (const other of [importer, blank]) {
+			expect(taskOf(other)).not.toHaveProperty('scratchDir');
+			expect(other.spec.volumes?.map(({name}) => name)).not.toContain('scratch');
+		}
+	});
+
 	test('runs on the node of the consumer, by affinity', () => {
 		const placed = claim({name: 'target', annotations: {[annotations.selectedNode]: 'node-7'}});
 		const pod = makeImporterPod(placed, prime, importSource(), settings);

@@ -272,6 +272,9 @@ function makeWorkerPod(worker: WorkerPod): Pod {
 /** The private socket between the worker and qemu-img lives here; the root file system is read-only. */
 const scratch = {volume: {name: 'tmp', emptyDir: {sizeLimit: '64Mi'}}, mount: {name: 'tmp', mountPath: '/tmp'}};
 
+/** Where an image is put down that cannot be read in place, because a device has no room beside the disk. */
+const spool = {volume: {name: 'scratch', emptyDir: {}}, mount: {name: 'scratch', mountPath: workerPaths.scratch}};
+
 function attach(
 	name: string,
 	claim: PersistentVolumeClaim,
@@ -303,6 +306,7 @@ export function makeImporterPod(
 	const isPrivate = Object.keys(privateFilesOf(source, settings)).length > 0;
 	const {importProxy} = settings;
 	const headers = http?.secretExtraHeaders ?? [];
+	const mayPutDown = http !== undefined && disk.worker.volumeMode === 'Block';
 	const mounted = [
 		...(http?.secretRef
 			? [{volume: {name: 'credentials', secret: {secretName: http.secretRef}}, path: workerPaths.credentials}]
@@ -344,6 +348,7 @@ export function makeImporterPod(
 		...(http?.checksum && {checksum: http.checksum}),
 		...sizing(prime, disk.worker.volumeMode, settings),
 		preallocation: source.spec.preallocation ?? false,
+		...(mayPutDown && {scratchDir: workerPaths.scratch}),
 	};
 	return makeWorkerPod({
 		name: importerPodName(uidOf(target)),
@@ -353,11 +358,12 @@ export function makeImporterPod(
 		target,
 		prime,
 		task,
-		volumes: [disk.volume, scratch.volume, ...mounted.map(({volume}) => volume)],
+		volumes: [disk.volume, scratch.volume, ...(mayPutDown ? [spool.volume] : []), ...mounted.map(({volume}) => volume)],
 		mounts: {
 			volumeMounts: [
 				...disk.mounts,
 				scratch.mount,
+				...(mayPutDown ? [spool.mount] : []),
 				...mounted.map(({volume, path}) => ({name: volume.name, mountPath: path, readOnly: true})),
 			],
 			volumeDevices: disk.devices,

@@ -14,6 +14,7 @@ const evidence: Readonly<Record<string, readonly string[]>> = {
 	buildah: ['/usr/bin/buildah', '/usr/local/bin/buildah'],
 	debootstrap: ['/usr/sbin/debootstrap'],
 	'qemu-utils': ['/usr/bin/qemu-img', '/usr/local/bin/qemu-img'],
+	'xz-utils': ['/usr/bin/xz'],
 	xfsprogs: ['/sbin/mkfs.xfs', '/usr/sbin/mkfs.xfs'],
 	e2fsprogs: ['/sbin/mkfs.ext4', '/usr/sbin/mkfs.ext4'],
 	iptables: ['/usr/sbin/iptables', '/sbin/iptables'],
@@ -48,8 +49,8 @@ export const packagesFor = {
 		'ca-certificates',
 	],
 	/** The test of hostile images, which traces the importer. */
-	hostileImages: ['strace', 'qemu-utils'],
-	images: ['buildah', 'debootstrap', 'qemu-utils', 'e2fsprogs', 'ca-certificates'],
+	hostileImages: ['strace', 'qemu-utils', 'xz-utils'],
+	images: ['buildah', 'debootstrap', 'qemu-utils', 'xz-utils', 'e2fsprogs', 'ca-certificates'],
 	/** What the importer is measured against. */
 	importBench: ['qemu-utils', 'curl', 'nbdkit'],
 } as const;

@@ -59,9 +59,9 @@ export interface LoopDevice extends AsyncDisposable {
 	readonly path: string;
 }
 
-/** A block device on a file. Needs root. */
-export async function attachLoop(file: string): Promise<LoopDevice> {
-	const {stdout} = await run('losetup', ['--find', '--show', file]);
+/** A block device on a file, of sectors of 512 bytes or of so many. Needs root. */
+export async function attachLoop(file: string, sectorBytes = 512): Promise<LoopDevice> {
+	const {stdout} = await run('losetup', ['--find', '--show', '--sector-size', String(sectorBytes), file]);
 	const path = stdout.trim();
 	return {
 		path,

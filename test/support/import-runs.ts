@@ -12,7 +12,7 @@ const smallTuning: ImportTuning = {
 	window: {budgetBytes: 6 * MiB, blockBytes: 64 * 1024, spanBytes: 256 * 1024, concurrency: 6},
 };
 
-type TaskChanges = Partial<Omit<ImportTask, 'target'>>;
+export type TaskChanges = Partial<Omit<ImportTask, 'target'>>;
 
 /** Rejects as a worker would. The claim has 64 MiB where nothing else is said. */
 export async function importTo(target: WorkerVolume, url: string, changes: TaskChanges = {}): Promise<WorkerResult> {

@@ -20,12 +20,7 @@ export interface BaseImages {
 	/** With a dirty bitmap that is kept. */
 	readonly bitmap: Buffer;
 	readonly extended: Buffer;
-	readonly luks: Buffer;
-	/** The same file encrypted inside. */
-	readonly luksQcow2: Buffer;
 }
-
-const fastLuks = 'iter-time=10';
 
 export async function makeBaseImages(folder: string): Promise<BaseImages> {
 	await mkdir(folder, {recursive: true});
@@ -41,10 +36,6 @@ export async function makeBaseImages(folder: string): Promise<BaseImages> {
 	await converted('bitmap', ['-o', 'cluster_size=4k']);
 	await qemuImg('bitmap', '--add', at('bitmap'), 'changes');
 	await run('qemu-io', ['-f', 'qcow2', '-c', 'write 1M 64k', at('bitmap')]);
-	const secret = ['--object', 'secret,id=s,data=abc'];
-	await qemuImg('create', '-q', '-f', 'luks', ...secret, '-o', `key-secret=s,${fastLuks}`, at('luks'), '1M');
-	const inside = `encrypt.format=luks,encrypt.key-secret=s,encrypt.${fastLuks}`;
-	await qemuImg('create', '-q', '-f', 'qcow2', ...secret, '-o', inside, at('luks.qcow2'), '1M');
 	return {
 		raw: await readFile(raw),
 		qcow2: await converted('plain', ['-o', 'cluster_size=4k']),
@@ -53,7 +44,5 @@ export async function makeBaseImages(folder: string): Promise<BaseImages> {
 		snapshots: await readFile(at('snapshots')),
 		bitmap: await readFile(at('bitmap')),
 		extended: await converted('extended', ['-o', 'extended_l2=on,cluster_size=16k']),
-		luks: await readFile(at('luks')),
-		luksQcow2: await readFile(at('luks.qcow2')),
 	};
 }

@@ -102,10 +102,18 @@ function dataFiles({qcow2}: BaseImages, {file, relative, port}: Canaries): reado
 	];
 }
 
-function encrypted({qcow2, luksQcow2, luks}: BaseImages): readonly Made[] {
+/** Not made by qemu-img: to make a key of LUKS it measures the processor's time, which fails now and then. */
+function encrypted({qcow2, raw}: BaseImages): readonly Made[] {
+	const header = Buffer.concat([bigEndian(BigInt(qcow2.length), 8), bigEndian(4096n, 8)]);
+	const luks = replaced(raw, 0, Buffer.from('LUKS\xba\xbe\0\x01', 'latin1'));
+	const inside = withExtensions(qcow2, [{type: extensionType.encryption, data: header}]);
 	return [
 		{name: 'legacy AES', source: withFields(qcow2, {cryptMethod: 1}), expect: ['ImageEncrypted']},
-		{name: 'LUKS inside', source: luksQcow2, expect: ['ImageEncrypted']},
+		{
+			name: 'LUKS inside',
+			source: Buffer.concat([withFields(inside, {cryptMethod: 2}), luks]),
+			expect: ['ImageEncrypted'],
+		},
 		{name: 'LUKS without its header', source: withFields(qcow2, {cryptMethod: 2}), expect: ['ImageEncrypted']},
 		{name: 'an unknown method', source: withFields(qcow2, {cryptMethod: 99}), expect: ['ImageEncrypted']},
 		{name: 'a LUKS container', source: luks, expect: ['ImageEncrypted', 'FormatNotSupported']},
@@ -122,7 +130,7 @@ function sizes({qcow2}: BaseImages): readonly Made[] {
 		{name: 'virtual size 1 TiB', source: sized(2n ** 40n), expect: ['InvalidImage', 'ImageTooLarge']},
 		{name: 'one sector more than the claim', source: sized(claim + 512n), expect: ['InvalidImage', 'ImageTooLarge']},
 		{name: 'no whole number of sectors', source: sized(1_000_001n), expect: 'imported'},
-		{name: 'half a sector', source: sized(100n), expect: 'imported'},
+		{name: 'half a sector', source: sized(100n), expect: ['InvalidImage']},
 		{name: 'half of its data', source: sized(2n ** 21n), expect: 'imported'},
 	];
 }
@@ -157,7 +165,6 @@ function tables({qcow2}: BaseImages): readonly Made[] {
 		{
 			name: 'clusters at the end of the address space',
 			source: everyL2(copied | 0x00fffffffffff000n),
-			expect: ['InvalidImage'],
 		},
 		{name: 'refcount table of 4 TiB', source: withFields(qcow2, {refcountTableClusters: 2 ** 30})},
 		{
@@ -181,7 +188,7 @@ function tables({qcow2}: BaseImages): readonly Made[] {
 		{name: 'extended L2 that is none', source: withFields(qcow2, {incompatible: 16})},
 		{name: 'only zeros but the magic', source: replaced(Buffer.alloc(qcow2.length), 0, qcow2.subarray(0, 8))},
 		{name: 'the first 60%', source: qcow2.subarray(0, Math.floor(qcow2.length * 0.6)), expect: ['InvalidImage']},
-		{name: 'the header alone', source: qcow2.subarray(0, 104)},
+		{name: 'the header alone', source: qcow2.subarray(0, 104), expect: ['InvalidImage']},
 		{name: 'the magic alone', source: qcow2.subarray(0, 4), expect: ['InvalidImage']},
 		{name: 'version 1', source: withFields(qcow2, {version: 1}), expect: ['FormatNotSupported']},
 	];
@@ -273,8 +280,13 @@ function compressed({compressed: base, qcow2}: BaseImages): readonly Made[] {
 	const every = (value: bigint) =>
 		withEntries(base, l2, Object.fromEntries(Array.from({length: l2.count}, (_, index) => [index, value])));
 	const end = Math.ceil(base.length / 4096) * 4096;
-	const added = (bytes: Buffer, sectors = Math.ceil(bytes.length / 512)) =>
-		replaced(every(descriptor(end, sectors)), end, bytes);
+	// The number of sectors after the first one.
+	const added = (stream: Buffer, sectors = Math.ceil(stream.length / 512) - 1) =>
+		replaced(
+			every(descriptor(end, Math.max(0, sectors))),
+			end,
+			Buffer.concat([stream, Buffer.alloc(512 - (stream.length % 512))]),
+		);
 	return [
 		{name: 'no deflate stream', source: every(descriptor(0, 1)), expect: ['InvalidImage']},
 		{name: 'beyond the end', source: every(descriptor(2 ** 40, 15)), expect: ['InvalidImage']},
