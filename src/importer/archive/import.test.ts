@@ -1,8 +1,9 @@
-import {execFile} from 'node:child_process';
-import {mkdir, mkdtemp, readdir, rm, writeFile} from 'node:fs/promises';
+import {execFile, execFileSync} from 'node:child_process';
+import {mkdir, mkdtemp, readdir, readFile, rm, writeFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {promisify} from 'node:util';
+import {gzipSync, zstdCompressSync} from 'node:zlib';
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 import {digestOf, noise} from '../../../test/support/disk-images.ts';
 import {type ImageServer, startImageServer} from '../../../test/support/image-server.ts';
@@ -10,11 +11,11 @@ import {importTo, type TaskChanges} from '../../../test/support/import-runs.ts';
 
 const run = promisify(execFile);
 const MiB = 1024 * 1024;
-const packers: Readonly<Record<string, readonly string[]>> = {
-	'/files.tar': [],
-	'/files.tar.gz': ['gzip'],
-	'/files.tar.xz': ['xz', '-0'],
-	'/files.tar.zst': ['zstd', '-q', '--rm'],
+const packers: Readonly<Record<string, (tar: Buffer) => Buffer>> = {
+	'/files.tar': (tar) => tar,
+	'/files.tar.gz': (tar) => gzipSync(tar),
+	'/files.tar.xz': (tar) => execFileSync('xz', ['-0', '--stdout'], {input: tar, maxBuffer: 2 ** 28}),
+	'/files.tar.zst': (tar) => zstdCompressSync(tar),
 };
 let work = '';
 let tree = '';
@@ -27,13 +28,13 @@ beforeAll(async () => {
 	await mkdir(join(tree, 'boot'), {recursive: true});
 	await writeFile(join(tree, 'boot/kernel'), noise(9 * MiB));
 	await writeFile(join(tree, 'disk.img'), noise(MiB, 2));
-	const files: Record<string, string> = {};
-	for (const [path, [packer, ...args]] of Object.entries(packers)) {
-		await run('tar', ['--mtime=2020-02-02', '-cf', join(work, 'files.tar'), '-C', tree, '.']);
-		if (packer) await run(packer, [...args, join(work, 'files.tar')]);
-		files[path] = join(work, path);
-	}
 	await run('tar', ['--mtime=2020-02-02', '-cf', join(work, 'files.tar'), '-C', tree, '.']);
+	const tar = await readFile(join(work, 'files.tar'));
+	const files: Record<string, string> = {};
+	for (const [path, pack] of Object.entries(packers)) {
+		files[path] = join(work, path);
+		await writeFile(files[path], pack(tar));
+	}
 	server = await startImageServer({files});
 }, 60_000);
 afterAll(async () => {
