@@ -20,8 +20,8 @@ import {readWindow, ServedImage} from './served-image.ts';
 import {SparseWriter} from './sparse-writer.ts';
 import {type ImportStep, nextStep, type Observed} from './steps.ts';
 import {isNoSpace, Target} from './target.ts';
-import {unpack} from './unpack.ts';
-import {defaultWindowTuning, ReadWindow, type WindowTuning} from './window.ts';
+import {recycle, unpack} from './unpack.ts';
+import {defaultWindowTuning, ReadWindow, type WindowOptions, type WindowTuning} from './window.ts';
 import {fixedVhdBytes, vhdFooterBytes} from './vhd-footer.ts';
 import {asWorkerError, RangesRefused, WorkerError} from './worker-error.ts';
 
@@ -36,6 +36,9 @@ export const defaultImportTuning: ImportTuning = {
 	retry: defaultRetryPolicy,
 	window: defaultWindowTuning,
 };
+
+/** For a file of this node: it needs no reading ahead to speak of. */
+const nearTuning = {budgetBytes: 24 * 1024 ** 2, spanBytes: 1024 ** 2, concurrency: 2};
 
 export interface ImportOptions {
 	readonly task: ImportTask;
@@ -86,7 +89,10 @@ function wantsOf({source, checksum, contentType, scratchDir}: ImportTask): Obser
 	return {source: source.kind, checksum: checksum !== undefined, archive, scratch: scratchDir !== undefined};
 }
 
-type OpenedSource = Omit<OpenedHttpSource, 'close'>;
+interface OpenedSource extends Omit<OpenedHttpSource, 'close'> {
+	/** For pieces of the stream that are not needed any more. */
+	readonly onDone?: (piece: Buffer) => void;
+}
 
 /** What the steps share: the target, the open source, the window on it. */
 class ImportWork implements AsyncDisposable {
@@ -245,7 +251,7 @@ class ImportWork implements AsyncDisposable {
 		const signal = AbortSignal.any([this.#options.signal, ending.signal]);
 		const inside = await peek(unpack(this.#wholeSource(), {compression, shown: this.#file, signal}), detectionBytes);
 		const shown = `${this.#file} (unpacked from ${compression})`;
-		this.#source = {...inside, lengthBytes: undefined, contentType, shown};
+		this.#source = {...inside, lengthBytes: undefined, contentType, shown, onDone: recycle};
 		return {shown, ranges: false, lengthBytes: undefined, compression};
 	}
 
@@ -277,7 +283,7 @@ class ImportWork implements AsyncDisposable {
 	/** Puts down an image that comes as a stream, for a format that is read here and there. */
 	async #spool({capacity}: Observed): Promise<void> {
 		if (!capacity) throw new Error('the target was not measured');
-		const {shown, stream} = this.#opened;
+		const {shown, stream, onDone} = this.#opened;
 		if (!stream) throw new Error('the source has no stream');
 		this.#transferShare = 0.5;
 		const target = this.#target;
@@ -290,13 +296,14 @@ class ImportWork implements AsyncDisposable {
 			if (bytes > mostBytes) throw scratch.tooSmall(shown, mostBytes);
 		};
 		const writer = new SparseWriter(scratch.handle, {keepHoles: true});
-		const lengthBytes = await copyStream(stream, writer, {check}).catch((error: unknown) => {
+		const lengthBytes = await copyStream(stream, writer, {check, onDone}).catch((error: unknown) => {
 			throw isNoSpace(error) ? scratch.full(shown) : error;
 		});
 		await scratch.handle.truncate(lengthBytes);
 		await this.#sourceWindow?.hashRest();
 		await this.#sourceWindow?.close();
-		this.#window = this.#openWindow(new FileRangeSource(scratch.handle, {lengthBytes, shown}));
+		const source = new FileRangeSource(scratch.handle, {lengthBytes, shown});
+		this.#window = this.#openWindow(source, {tuning: {...this.#tuning.window, ...nearTuning}});
 	}
 
 	#detectFormat(): Partial<Observed> {
@@ -361,7 +368,7 @@ class ImportWork implements AsyncDisposable {
 
 	async #copyStream(capacity: TargetCapacity | undefined): Promise<Partial<Observed>> {
 		if (!capacity) throw new Error('the target was not measured');
-		const {head, shown, contentType, stream} = this.#opened;
+		const {head, shown, contentType, stream, onDone} = this.#opened;
 		if (!stream) throw new Error('the source has no stream');
 		let found: Partial<Observed> = {};
 		await using handle = await this.#target.open();
@@ -377,6 +384,7 @@ class ImportWork implements AsyncDisposable {
 				else found = {format: 'fixed vhd'};
 				return endBytes ?? lengthBytes;
 			},
+			onDone,
 		});
 		const sizeBytes = await this.#target.extend(diskBytes(capacity, virtualBytes));
 		return {...found, image: {virtualBytes}, prepared: {sizeBytes}};
@@ -385,16 +393,16 @@ class ImportWork implements AsyncDisposable {
 	#openSourceWindow(ranges: RangeSource | undefined): ReadWindow {
 		if (!ranges) throw new Error('the source has no ranges');
 		const {head} = this.#opened;
-		const window = this.#openWindow(ranges, this.#checksum);
+		const window = this.#openWindow(ranges, {checksum: this.#checksum, tuning: this.#tuning.window});
 		this.#transferredBytes = () => head.length + window.fetchedBytes;
 		this.#sourceWindow = window;
 		this.#window = window;
 		return window;
 	}
 
-	#openWindow(source: RangeSource, checksum?: ChecksumVerifier): ReadWindow {
+	#openWindow(source: RangeSource, options: Pick<WindowOptions, 'checksum' | 'tuning'>): ReadWindow {
 		const {signal} = this.#options;
-		const window = new ReadWindow({source, tuning: this.#tuning.window, head: this.#opened.head, checksum, signal});
+		const window = new ReadWindow({source, head: this.#opened.head, signal, ...options});
 		this.#resources.defer(() => window.close());
 		return window;
 	}
