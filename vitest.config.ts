@@ -15,6 +15,7 @@ export default defineConfig({
 						'test/import/**/*.test.ts',
 						'images/**/*.test.ts',
 					],
+					globalSetup: ['test/support/unit-setup.ts'],
 					// Who hangs ends here; how fast this machine is decides nothing.
 					testTimeout: 120_000,
 					hookTimeout: 120_000,

@@ -32,7 +32,6 @@ describe('parseSource', () => {
 
 	test.each<[string, DataVolumeSource | undefined, Partial<DataVolumeSpec>, string, RegExp]>([
 		['sourceRef', undefined, {sourceRef: {kind: 'DataSource', name: 'x'}}, 'NotSupported', /sourceRef/],
-		['an archive', {http: {url}}, {contentType: 'archive'}, 'NotSupported', /archive/],
 		['no source at all', undefined, {}, 'Invalid', /either Source or SourceRef/],
 		['an empty source', {}, {}, 'Invalid', /Missing Data volume source/],
 		['two sources', {http: {url}, blank: {}}, {}, 'Invalid', /Multiple Data volume sources: http, blank/],

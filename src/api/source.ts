@@ -46,7 +46,7 @@ function urlViolation(url: string): string | undefined {
 }
 
 export function parseSource(dataVolume: DataVolume): Source | SourceRefusal {
-	const {source, sourceRef, pvc, storage, contentType, checkpoints, finalCheckpoint} = dataVolume.spec;
+	const {source, sourceRef, pvc, storage, checkpoints, finalCheckpoint} = dataVolume.spec;
 	if (checkpoints?.length || finalCheckpoint !== undefined) {
 		return {reason: 'NotSupported', message: 'spec.checkpoints and spec.finalCheckpoint are not supported yet'};
 	}
@@ -67,8 +67,6 @@ export function parseSource(dataVolume: DataVolume): Source | SourceRefusal {
 	const [first] = set;
 	if (!first) return {reason: 'Invalid', message: 'Missing Data volume source'};
 	if (set.length > 1) return {reason: 'Invalid', message: `Multiple Data volume sources: ${set.join(', ')}`};
-	if (contentType === 'archive')
-		return {reason: 'NotSupported', message: 'spec.contentType archive is not supported yet'};
 	if (source.http) {
 		const violation =
 			urlViolation(source.http.url) ?? (source.http.checksum && checksumViolation(source.http.checksum));

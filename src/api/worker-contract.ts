@@ -96,6 +96,8 @@ export interface BlankImportSource {
 export interface ImportTask {
 	readonly source: HttpImportSource | BlankImportSource;
 	readonly target: WorkerVolume;
+	/** A tar archive, to be unpacked into a Filesystem claim. Default: the image of a disk. */
+	readonly contentType?: 'archive';
 	/** UID of the claim that is filled; label of the progress metric. */
 	readonly ownerUid: string;
 	/** `algorithm:hex` over the bytes as transferred; md5, sha1, sha256 or sha512. */

@@ -102,6 +102,12 @@ describe('renderClaim: refusals, in words', () => {
 		['nought', {storage: storage('0')}, {}, /equal or less than zero/],
 		['less than nought', {storage: storage('-1Gi')}, {}, /equal or less than zero/],
 		['less than a mebibyte', {storage: storage('1000')}, {}, /at least 1MiB/],
+		[
+			'an archive on a device',
+			{contentType: 'archive', storage: {...storage('1Gi'), volumeMode: 'Block'}},
+			{},
+			/Archive cannot have block volumeMode/,
+		],
 	])('%s', (_, spec, facts, message) => {
 		expect(render(spec, facts)).toEqual({reason: 'ErrClaimNotValid', message: expect.stringMatching(message)});
 	});

@@ -89,6 +89,10 @@ export function renderClaim(dataVolume: DataVolume, facts: RenderFacts): Rendere
 	const storageClass = chooseClass(wanted.storageClassName, facts.storageClasses);
 	if ('reason' in storageClass) return storageClass;
 	const volumeMode = wanted.volumeMode ?? 'Filesystem';
+	// CDI's words. A device has no place for files.
+	if (dataVolume.spec.contentType === 'archive' && volumeMode === 'Block') {
+		return problem('ContentType Archive cannot have block volumeMode');
+	}
 	const asked = wanted.resources?.requests?.['storage'];
 	const askedBytes = asked === undefined ? undefined : parseQuantity(String(asked));
 	if (asked !== undefined && askedBytes === undefined) return problem(`Storage size "${asked}" is not a quantity`);

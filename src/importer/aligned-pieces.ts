@@ -27,24 +27,29 @@ export class PieceAligner {
 	/** Where the held bytes begin. */
 	#position = 0;
 
-	/** What can be passed on now, in order. Valid until the next push, or as long as the piece itself. */
-	*push(piece: Buffer): Generator<AlignedPiece> {
-		for (let at = 0; at < piece.length; ) {
+	/**
+	 * What can be passed on now, in order. Valid until released.
+	 * @param done is called when the piece itself is not needed any more, perhaps before this has ended
+	 */
+	*push(piece: Buffer, done: () => void = () => {}): Generator<AlignedPiece> {
+		let at = 0;
+		while (at < piece.length) {
 			const left = piece.length - at;
 			const toBoundary = (blockBytes - (this.#heldBytes % blockBytes)) % blockBytes;
-			if (left - toBoundary < longBytes) {
-				at += this.#collect(piece, at, left);
-				if (this.#heldBytes === collectedBytes) yield this.#flush(blockBytes);
-				continue;
+			if (left - toBoundary >= longBytes) {
+				at += this.#collect(piece, at, toBoundary);
+				if (this.#heldBytes > 0) yield this.#flush(0);
+				const end = at + Math.floor((piece.length - at - heldBackBytes) / blockBytes) * blockBytes;
+				const position = this.#position;
+				this.#position += end - at;
+				this.#collect(piece, end, piece.length - end);
+				yield {buffer: piece.subarray(at, end), position, release: done};
+				return;
 			}
-			at += this.#collect(piece, at, toBoundary);
-			if (this.#heldBytes > 0) yield this.#flush(0);
-			const end = at + Math.floor((piece.length - at - heldBackBytes) / blockBytes) * blockBytes;
-			const position = this.#position;
-			this.#position += end - at;
-			yield {buffer: piece.subarray(at, end), position, release: () => {}};
-			at = end;
+			at += this.#collect(piece, at, left);
+			if (this.#heldBytes === collectedBytes) yield this.#flush(blockBytes);
 		}
+		done();
 	}
 
 	/** What was held back: at the end of the stream its last bytes, at least {@link heldBackBytes} where there were so many. */

@@ -81,9 +81,10 @@ export function detectFormat({head, lengthBytes, contentType, shown}: DetectionF
 	if ([vmdkDescriptorMagic, vmdkEsxMagic].some((magic) => has(head, {at: 0, magic}))) throw partOfVmdk(shown);
 	const known = unsupported.find((format) => has(head, format));
 	if (known) {
+		const hint = known.name === 'tar' ? ' If its files are what is wanted, say so: spec.contentType archive.' : '';
 		throw new WorkerError(
 			'FormatNotSupported',
-			`${shown} is in ${known.name} format, which onesnap does not read. Unpack or convert it to qcow2 or raw and import that.`,
+			`${shown} is in ${known.name} format, which onesnap does not read. Unpack or convert it to qcow2 or raw and import that.${hint}`,
 		);
 	}
 	if (isText(head.subarray(0, 1024))) {

@@ -51,13 +51,15 @@ export interface StreamCopyOptions {
 	readonly check: (bytes: number) => void;
 	/** Of a stream of so many bytes that ends so, how many belong to the disk. */
 	readonly endOf?: (lastBytes: Buffer, lengthBytes: number) => number;
+	/** A piece is not needed any more. */
+	readonly onDone?: ((piece: Buffer) => void) | undefined;
 }
 
 /** Returns how many bytes belong to the disk. */
 export async function copyStream(
 	pieces: AsyncIterable<Buffer>,
 	writer: SparseWriter,
-	{check, endOf = (_, lengthBytes) => lengthBytes}: StreamCopyOptions,
+	{check, endOf = (_, lengthBytes) => lengthBytes, onDone = () => {}}: StreamCopyOptions,
 ): Promise<number> {
 	const aligner = new PieceAligner();
 	const write = async (buffer: Buffer, position: number, release: () => void) => {
@@ -66,7 +68,9 @@ export async function copyStream(
 	};
 	try {
 		for await (const piece of pieces) {
-			for (const {buffer, position, release} of aligner.push(piece)) await write(buffer, position, release);
+			for (const {buffer, position, release} of aligner.push(piece, () => onDone(piece))) {
+				await write(buffer, position, release);
+			}
 		}
 		const {buffer, position} = aligner.rest;
 		const end = endOf(buffer, position + buffer.length);

@@ -52,6 +52,7 @@ const httpSource = z.object({
 const importTask = z.object({
 	source: z.discriminatedUnion('kind', [httpSource, z.object({kind: z.literal('blank')})]),
 	target: volumeSchema,
+	contentType: z.literal('archive').exactOptional(),
 	checksum: z
 		.string()
 		.refine(

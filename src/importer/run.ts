@@ -1,10 +1,13 @@
 /** Does one step after the other until the disk is there, or cannot be. */
 import type {ImportTask, WorkerResult} from '../api/worker-contract.ts';
 import type {Log} from '../process/plain-log.ts';
+import {emptyFolder} from './archive/file-tree.ts';
+import {extractArchive, type Extracted} from './archive/extract.ts';
 import {FileRangeSource, type RangeSource} from './byte-source.ts';
 import {diskBytes, inWords, longestScratchBytes, type TargetCapacity, tooLarge} from './capacity.ts';
 import {ChecksumVerifier, parseChecksum} from './checksum.ts';
 import {type Compression, detectCompression} from './compression.ts';
+import {runCommand} from './command.ts';
 import {copyRanges, copyStream, readThrough} from './disk-copy.ts';
 import {checkHeader} from './check-header.ts';
 import {checkRawLength, detectFormat, detectionBytes, isContainer} from './detect-format.ts';
@@ -17,8 +20,8 @@ import {readWindow, ServedImage} from './served-image.ts';
 import {SparseWriter} from './sparse-writer.ts';
 import {type ImportStep, nextStep, type Observed} from './steps.ts';
 import {isNoSpace, Target} from './target.ts';
-import {unpack} from './unpack.ts';
-import {defaultWindowTuning, ReadWindow, type WindowTuning} from './window.ts';
+import {recycle, unpack} from './unpack.ts';
+import {defaultWindowTuning, ReadWindow, type WindowOptions, type WindowTuning} from './window.ts';
 import {fixedVhdBytes, vhdFooterBytes} from './vhd-footer.ts';
 import {asWorkerError, RangesRefused, WorkerError} from './worker-error.ts';
 
@@ -33,6 +36,9 @@ export const defaultImportTuning: ImportTuning = {
 	retry: defaultRetryPolicy,
 	window: defaultWindowTuning,
 };
+
+/** For a file of this node: it needs no reading ahead to speak of. */
+const nearTuning = {budgetBytes: 24 * 1024 ** 2, spanBytes: 1024 ** 2, concurrency: 2};
 
 export interface ImportOptions {
 	readonly task: ImportTask;
@@ -71,18 +77,22 @@ async function importOnce(options: ImportOptions, {oneStream}: {oneStream: boole
 	} catch (error) {
 		signal.throwIfAborted();
 		const failure = asWorkerError(error);
-		if (!failure.retryable) await work.discard();
+		if (!failure.retryable) await work.discard(observed.wants);
 		throw failure;
 	}
 	options.progress.report(100);
 	return work.summary(observed, (performance.now() - startedMs) / 1000);
 }
 
-function wantsOf({source, checksum, scratchDir}: ImportTask): Observed['wants'] {
-	return {source: source.kind, checksum: checksum !== undefined, scratch: scratchDir !== undefined};
+function wantsOf({source, checksum, contentType, scratchDir}: ImportTask): Observed['wants'] {
+	const archive = contentType === 'archive';
+	return {source: source.kind, checksum: checksum !== undefined, archive, scratch: scratchDir !== undefined};
 }
 
-type OpenedSource = Omit<OpenedHttpSource, 'close'>;
+interface OpenedSource extends Omit<OpenedHttpSource, 'close'> {
+	/** For pieces of the stream that are not needed any more. */
+	readonly onDone?: (piece: Buffer) => void;
+}
 
 /** What the steps share: the target, the open source, the window on it. */
 class ImportWork implements AsyncDisposable {
@@ -118,7 +128,7 @@ class ImportWork implements AsyncDisposable {
 	async perform(step: Exclude<ImportStep, {do: 'fail' | 'finish'}>, observed: Observed): Promise<Partial<Observed>> {
 		switch (step.do) {
 			case 'clearTarget':
-				await this.#target.clear();
+				await this.#clear(observed.wants);
 				return {cleared: true};
 			case 'measureTarget':
 				return {capacity: await this.#target.capacity()};
@@ -126,6 +136,8 @@ class ImportWork implements AsyncDisposable {
 				return {source: await this.#openSource(observed.wants)};
 			case 'unpackSource':
 				return {unpacked: true, source: await this.#unpack(step.compression)};
+			case 'extractArchive':
+				return {written: true, extracted: await this.#extract(step.mostBytes)};
 			case 'detectFormat':
 				return this.#detectFormat();
 			case 'spoolSource':
@@ -161,15 +173,22 @@ class ImportWork implements AsyncDisposable {
 	}
 
 	/** Nothing stays of a disk that must not be used. The failure that led here is the one to tell, so another one is only logged. */
-	async discard(): Promise<void> {
-		await this.#target
-			.discard()
-			.catch((error: unknown) => this.#options.log.warn({error}, 'the target was not cleared'));
+	async discard(wants: Observed['wants']): Promise<void> {
+		const discarding = wants.archive ? this.#clear(wants) : this.#target.discard();
+		await discarding.catch((error: unknown) => this.#options.log.warn({error}, 'the target was not cleared'));
 	}
 
-	summary({source, format, image, prepared}: Observed, seconds: number): WorkerResult {
+	summary({source, format, image, prepared, extracted}: Observed, seconds: number): WorkerResult {
 		const sizeBytes = prepared?.sizeBytes ?? 0;
 		const bytesRead = this.#transferredBytes();
+		if (extracted) {
+			const {entries, bytes} = extracted;
+			return {
+				outcome: 'succeeded',
+				message: `Extracted an archive of ${entries} entries, ${inWords(bytes)}, read ${inWords(bytesRead)}; ${seconds.toFixed(1)} s.`,
+				bytesRead: String(bytesRead),
+			};
+		}
 		const what = format
 			? `Imported a ${format} image${source?.compression ? `, compressed with ${source.compression},` : ''} of ${inWords(image?.virtualBytes ?? sizeBytes)}, read ${inWords(bytesRead)}`
 			: 'Made a blank disk';
@@ -225,25 +244,46 @@ class ImportWork implements AsyncDisposable {
 
 	/** From here on the source is what is inside. */
 	async #unpack(compression: Compression): Promise<NonNullable<Observed['source']>> {
-		const {ranges, stream, contentType} = this.#opened;
+		const {contentType} = this.#opened;
 		// What was not unpacked to its end must not keep a process alive.
 		const ending = new AbortController();
 		this.#resources.defer(() => ending.abort());
 		const signal = AbortSignal.any([this.#options.signal, ending.signal]);
-		const packed = ranges
+		const inside = await peek(unpack(this.#wholeSource(), {compression, shown: this.#file, signal}), detectionBytes);
+		const shown = `${this.#file} (unpacked from ${compression})`;
+		this.#source = {...inside, lengthBytes: undefined, contentType, shown, onDone: recycle};
+		return {shown, ranges: false, lengthBytes: undefined, compression};
+	}
+
+	/** From its first byte to its last. */
+	#wholeSource(): AsyncIterable<Buffer> {
+		const {ranges, stream} = this.#opened;
+		const source = ranges
 			? readThrough(this.#openSourceWindow(ranges), (share) => this.#reportTransfer(share))
 			: stream;
-		if (!packed) throw new Error('the source has neither ranges nor a stream');
-		const inside = await peek(unpack(packed, {compression, shown: this.#file, signal}), detectionBytes);
-		const shown = `${this.#file} (unpacked from ${compression})`;
-		this.#source = {...inside, lengthBytes: undefined, contentType, shown};
-		return {shown, ranges: false, lengthBytes: undefined, compression};
+		if (!source) throw new Error('the source has neither ranges nor a stream');
+		return source;
+	}
+
+	/** What an earlier try left. */
+	async #clear({archive}: Observed['wants']): Promise<void> {
+		const {target} = this.#options.task;
+		if (archive && target.volumeMode === 'Filesystem') await emptyFolder(target.path);
+		else await this.#target.clear();
+	}
+
+	async #extract(mostBytes: number): Promise<Extracted> {
+		const {task, signal} = this.#options;
+		const folder = task.target.path;
+		const extracted = await extractArchive(this.#wholeSource(), folder, {shown: this.#opened.shown, mostBytes, signal});
+		await runCommand('sync', ['--file-system', folder], {signal});
+		return extracted;
 	}
 
 	/** Puts down an image that comes as a stream, for a format that is read here and there. */
 	async #spool({capacity}: Observed): Promise<void> {
 		if (!capacity) throw new Error('the target was not measured');
-		const {shown, stream} = this.#opened;
+		const {shown, stream, onDone} = this.#opened;
 		if (!stream) throw new Error('the source has no stream');
 		this.#transferShare = 0.5;
 		const target = this.#target;
@@ -255,13 +295,14 @@ class ImportWork implements AsyncDisposable {
 			if (bytes > mostBytes) throw scratch.tooSmall(shown, mostBytes);
 		};
 		const writer = new SparseWriter(scratch.handle, {keepHoles: true});
-		const lengthBytes = await copyStream(stream, writer, {check}).catch((error: unknown) => {
+		const lengthBytes = await copyStream(stream, writer, {check, onDone}).catch((error: unknown) => {
 			throw isNoSpace(error) ? scratch.full(shown) : error;
 		});
 		await scratch.handle.truncate(lengthBytes);
 		await this.#sourceWindow?.hashRest();
 		await this.#sourceWindow?.close();
-		this.#window = this.#openWindow(new FileRangeSource(scratch.handle, {lengthBytes, shown}));
+		const source = new FileRangeSource(scratch.handle, {lengthBytes, shown});
+		this.#window = this.#openWindow(source, {tuning: {...this.#tuning.window, ...nearTuning}});
 	}
 
 	#detectFormat(): Partial<Observed> {
@@ -326,7 +367,7 @@ class ImportWork implements AsyncDisposable {
 
 	async #copyStream(capacity: TargetCapacity | undefined): Promise<Partial<Observed>> {
 		if (!capacity) throw new Error('the target was not measured');
-		const {head, shown, contentType, stream} = this.#opened;
+		const {head, shown, contentType, stream, onDone} = this.#opened;
 		if (!stream) throw new Error('the source has no stream');
 		let found: Partial<Observed> = {};
 		await using handle = await this.#target.open();
@@ -342,6 +383,7 @@ class ImportWork implements AsyncDisposable {
 				else found = {format: 'fixed vhd'};
 				return endBytes ?? lengthBytes;
 			},
+			onDone,
 		});
 		const sizeBytes = await this.#target.extend(diskBytes(capacity, virtualBytes));
 		return {...found, image: {virtualBytes}, prepared: {sizeBytes}};
@@ -350,16 +392,16 @@ class ImportWork implements AsyncDisposable {
 	#openSourceWindow(ranges: RangeSource | undefined): ReadWindow {
 		if (!ranges) throw new Error('the source has no ranges');
 		const {head} = this.#opened;
-		const window = this.#openWindow(ranges, this.#checksum);
+		const window = this.#openWindow(ranges, {checksum: this.#checksum, tuning: this.#tuning.window});
 		this.#transferredBytes = () => head.length + window.fetchedBytes;
 		this.#sourceWindow = window;
 		this.#window = window;
 		return window;
 	}
 
-	#openWindow(source: RangeSource, checksum?: ChecksumVerifier): ReadWindow {
+	#openWindow(source: RangeSource, options: Pick<WindowOptions, 'checksum' | 'tuning'>): ReadWindow {
 		const {signal} = this.#options;
-		const window = new ReadWindow({source, tuning: this.#tuning.window, head: this.#opened.head, checksum, signal});
+		const window = new ReadWindow({source, head: this.#opened.head, signal, ...options});
 		this.#resources.defer(() => window.close());
 		return window;
 	}

@@ -26,6 +26,8 @@ function learn(
 			return facts.source ? {source: facts.source} : {};
 		case 'unpackSource':
 			return {unpacked: true, ...(facts.source && {source: {...facts.source, ranges: false, lengthBytes: undefined}})};
+		case 'extractArchive':
+			return {written: true, extracted: {entries: 1, bytes: 512}};
 		case 'detectFormat':
 			return {...(facts.format && {format: facts.format}), ...(facts.header && {header: facts.header})};
 		case 'spoolSource':
@@ -87,6 +89,17 @@ describe('the steps of an import', () => {
 		const facts = {capacity, format, source: {...source, ranges}, image: {virtualBytes: 50 * MiB}};
 		const begin = ['clearTarget', 'measureTarget', 'openSource', 'detectFormat'];
 		expect(walk({source: 'http', checksum: true, scratch: false}, facts)).toEqual([...begin, ...steps]);
+	});
+
+	test('of an archive', () => {
+		const wants = {source: 'http', checksum: true, scratch: false, archive: true} as const;
+		const begin = ['clearTarget', 'measureTarget', 'openSource'];
+		const compressed = {...source, compression: 'gzip' as const};
+		expect(walk(wants, {capacity, source})).toEqual([...begin, 'extractArchive', 'verifyChecksum', ...ending]);
+		expect(walk(wants, {capacity, source: compressed})).toEqual([
+			...[...begin, 'unpackSource', 'extractArchive', 'verifyChecksum', ...ending],
+		]);
+		expect(walk(wants, {capacity: device, source})).toEqual([...begin, 'fail FormatNotSupported']);
 	});
 
 	test('nothing is written before the image is known to fit', () => {

@@ -1,7 +1,8 @@
 /**
  * The phases of an import: what is known so far -> the one thing to do next. Pure; run.ts does it and adds what came of it.
  */
-import {diskBytes, type TargetCapacity, tooLarge, tooLong} from './capacity.ts';
+import type {Extracted} from './archive/extract.ts';
+import {diskBytes, type TargetCapacity, tooLarge, tooLong, usableBytes} from './capacity.ts';
 import type {Compression} from './compression.ts';
 import {type ImageFormat, isContainer} from './detect-format.ts';
 import type {ContainerFormat, ImageHeader} from './image-header.ts';
@@ -12,6 +13,8 @@ export interface Observed {
 	readonly wants: {
 		readonly source: 'http' | 'blank';
 		readonly checksum: boolean;
+		/** A tree of files is to be made, not a disk. */
+		readonly archive?: boolean;
 		/** The server has shown that it does not keep to Range. */
 		readonly oneStream?: boolean;
 		/** There is room to put an image down beside a target that is a device. */
@@ -34,6 +37,8 @@ export interface Observed {
 	readonly header?: ImageHeader;
 	/** The whole image lies in a scratch file, because it can only be read from its beginning to its end. */
 	readonly spooled?: true;
+	/** What came out of an archive. */
+	readonly extracted?: Extracted;
 	/** Size of the disk that the image is of. Of a raw stream it is known when it was written. */
 	readonly image?: {readonly virtualBytes: number};
 	readonly prepared?: {readonly sizeBytes: number};
@@ -48,6 +53,7 @@ export type ImportStep =
 	| {readonly do: 'measureTarget'}
 	| {readonly do: 'openSource'}
 	| {readonly do: 'unpackSource'; readonly compression: Compression}
+	| {readonly do: 'extractArchive'; readonly mostBytes: number}
 	| {readonly do: 'detectFormat'}
 	| {readonly do: 'spoolSource'}
 	| {readonly do: 'inspectImage'}
@@ -81,14 +87,23 @@ function nextForHttp(observed: Observed, capacity: TargetCapacity): ImportStep |
 	const {source, format, wants} = observed;
 	if (!source) return {do: 'openSource'};
 	if (source.compression && !observed.unpacked) return {do: 'unpackSource', compression: source.compression};
-	if (!format) return {do: 'detectFormat'};
 	if (!observed.written) {
+		if (wants.archive) return nextForArchive(source.shown, capacity);
+		if (!format) return {do: 'detectFormat'};
 		if (isContainer(format)) return nextForContainer(observed, {source, format, capacity});
 		return source.ranges ? nextForRanges(observed, source, capacity) : nextForStream(observed, source, capacity);
 	}
 	// Before anything says that the disk is good.
 	if (wants.checksum && !observed.verified) return {do: 'verifyChecksum'};
 	return undefined;
+}
+
+function nextForArchive(shown: string, capacity: TargetCapacity): ImportStep {
+	if (capacity.volumeMode === 'Filesystem') {
+		return {do: 'extractArchive', mostBytes: Math.min(usableBytes(capacity), capacity.availableBytes)};
+	}
+	const message = `${shown} is to be extracted as an archive, and a Block claim has no place for files. Import it into a Filesystem claim.`;
+	return {do: 'fail', failure: new WorkerError('FormatNotSupported', message)};
 }
 
 interface ContainerFacts {

@@ -41,6 +41,16 @@ export async function* unpack(packed: AsyncIterable<Buffer>, facts: UnpackFacts)
 	}
 }
 
+/**
+ * Gives the memory of an unpacked piece back at once. Waiting for the garbage collector made half of the time that a disk of
+ * zeros takes: memory outside of its heap makes it run all the time.
+ */
+export function recycle({buffer, length}: Buffer): void {
+	// Shorter pieces share their memory with what comes next.
+	const isAlone = length === chunkSize && buffer.byteLength === chunkSize;
+	if (isAlone && buffer instanceof ArrayBuffer) buffer.transfer(0);
+}
+
 async function* unpackParts(input: PackedInput, compression: 'gzip' | 'zstd'): AsyncGenerator<Buffer> {
 	for (;;) {
 		const decoder = decoders[compression]();

@@ -35,6 +35,12 @@ const http = {
 	checksum: 'md5:d41d8cd98f00b204e9800998ecf8427e',
 };
 const importer = makeImporterPod(target, prime, importSource({spec: {source: {http}}}), settings);
+const unpacker = makeImporterPod(
+	target,
+	prime,
+	importSource({spec: {source: {http}, contentType: 'archive'}}),
+	settings,
+);
 const blank = makeImporterPod(
 	target,
 	block,
@@ -140,6 +146,11 @@ describe.each([
 });
 
 describe('importer', () => {
+	test('is told of an archive, and of nothing where it is a disk', () => {
+		expect(taskOf(unpacker)).toMatchObject({contentType: 'archive'});
+		expect(taskOf(importer)).not.toHaveProperty('contentType');
+	});
+
 	test('is told where secrets are mounted, not what is in them', () => {
 		expect(taskOf(importer)).toEqual({
 			source: {

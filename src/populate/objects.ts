@@ -344,6 +344,7 @@ export function makeImporterPod(
 				}
 			: {kind: 'blank'},
 		target: disk.worker,
+		...(source.spec.contentType === 'archive' && {contentType: 'archive' as const}),
 		ownerUid: uidOf(target),
 		...(http?.checksum && {checksum: http.checksum}),
 		...sizing(prime, disk.worker.volumeMode, settings),

@@ -48,6 +48,8 @@ export const packagesFor = {
 		'kmod',
 		'ca-certificates',
 	],
+	/** What unit tests make their files with, and what the workers start. */
+	unit: ['qemu-utils', 'xz-utils', 'openssl', 'util-linux', 'mount'],
 	/** The test of hostile images, which traces the importer. */
 	hostileImages: ['strace', 'qemu-utils', 'xz-utils'],
 	images: ['buildah', 'debootstrap', 'qemu-utils', 'xz-utils', 'e2fsprogs', 'ca-certificates'],

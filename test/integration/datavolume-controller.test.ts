@@ -87,11 +87,11 @@ const refused: readonly Refused[] = [
 		message: 'spec.sourceRef is not supported yet',
 	},
 	{
-		what: 'an archive',
-		spec: {source: image, contentType: 'archive', storage: standard},
+		what: 'an archive on a device',
+		spec: {source: image, contentType: 'archive', storage: {...standard, volumeMode: 'Block'}},
 		phase: 'Failed',
-		reason: 'NotSupported',
-		message: 'spec.contentType archive is not supported yet',
+		reason: 'ErrClaimNotValid',
+		message: 'ContentType Archive cannot have block volumeMode',
 	},
 	{
 		what: 'a URL of another scheme',
