@@ -97,7 +97,7 @@ async function outliving(group: number): Promise<readonly number[]> {
 }
 
 /** Of a process group, without those that are dead and only wait for their parent. */
-export async function processesOf(group: number): Promise<readonly number[]> {
+async function processesOf(group: number): Promise<readonly number[]> {
 	const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number);
 	const stats = await Promise.all(pids.map(async (pid) => ({pid, ...(await statOf(pid))})));
 	return stats.filter(({state, pgrp}) => pgrp === group && state !== 'Z' && state !== 'X').map(({pid}) => pid);

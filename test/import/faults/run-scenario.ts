@@ -276,7 +276,8 @@ class ScenarioLife {
 			case 'sound':
 				return false;
 			case 'changes':
-				return mismatch;
+				// Without a validator two versions become one damaged image.
+				return mismatch || (truth.how === 'silently' && reason === 'InvalidImage');
 			case 'vanishes':
 				return reason === (truth.status === 404 || truth.status === 410 ? 'SourceNotFound' : 'SourceForbidden');
 			case 'corrupt':

@@ -1,6 +1,6 @@
 /** What is tried on the importer. */
 import type {RequestListener} from 'node:http';
-import type {VolumeMode, WorkerFailure} from '../../../src/api/worker-contract.ts';
+import type {WorkerFailure} from '../../../src/api/worker-contract.ts';
 
 /** Places outside of the worker's own, which no image may make it look at. */
 export interface Canaries {
@@ -21,10 +21,13 @@ export interface HostileCase {
 	readonly expect?: 'imported' | 'either' | readonly WorkerFailure[];
 	/** How qemu-img is told to read it, for a disk to compare with. Default raw for what is imported as such. */
 	readonly format?: string;
+	/** Of compressed sources, what is inside. */
+	readonly inside?: Buffer;
 	/** Size of the claim. Default {@link hostileClaimBytes}. */
 	readonly claimBytes?: number;
-	readonly volumeMode?: VolumeMode;
 	readonly checksum?: string;
+	/** What is imported is a tree of files. */
+	readonly contentType?: 'archive';
 }
 
 export const hostileClaimBytes = 16 * 1024 * 1024;

@@ -17,7 +17,7 @@ import {
 } from './qcow2-bytes.ts';
 
 /** Values of a field of so many bytes that programs stumble over. */
-function extremes(size: number, {own, length}: {own: bigint; length: number}): readonly bigint[] {
+export function extremes(size: number, {own, length}: {own: bigint; length: number}): readonly bigint[] {
 	const bits = BigInt(8 * size);
 	const all = [
 		0n,
@@ -29,7 +29,7 @@ function extremes(size: number, {own, length}: {own: bigint; length: number}): r
 		BigInt(length),
 		...(size === 8 ? [0x10000n, 2n ** 40n, 2n ** 55n + 512n, BigInt(length + 4096) & ~4095n] : []),
 	];
-	return [...new Set(all)].filter((value) => value !== own && value < 2n ** bits);
+	return [...new Set(all)].filter((value) => value >= 0n && value !== own && value < 2n ** bits);
 }
 
 /** Every header field, at every extreme. */

@@ -1,6 +1,6 @@
 /** Lets the importer at one hostile source, and looks at what it did. */
 import {execFile} from 'node:child_process';
-import {mkdir, open, readdir, readFile, rm, writeFile} from 'node:fs/promises';
+import {lstat, mkdir, open, readdir, readlink, readFile, rm, writeFile} from 'node:fs/promises';
 import {createServer, type RequestListener} from 'node:http';
 import type {AddressInfo} from 'node:net';
 import path from 'node:path';
@@ -41,7 +41,7 @@ export interface CaseOptions {
 export async function runCase(hostile: HostileCase, {folder, canaries, traced}: CaseOptions): Promise<CaseReport> {
 	await rm(folder, {recursive: true, force: true});
 	const at = (name: string) => path.join(folder, name);
-	for (const name of ['claim', 'tmp', 'away']) await mkdir(at(name), {recursive: true});
+	for (const name of ['claim', 'tmp', 'scratch']) await mkdir(at(name), {recursive: true});
 	await using served = await serve(hostile.source);
 	const claimBytes = hostile.claimBytes ?? hostileClaimBytes;
 	const task: ImportTask = {
@@ -51,6 +51,8 @@ export async function runCase(hostile: HostileCase, {folder, canaries, traced}: 
 		requestedBytes: String(claimBytes),
 		filesystemOverhead: 0,
 		preallocation: false,
+		scratchDir: at('scratch'),
+		...(hostile.contentType && {contentType: hostile.contentType}),
 		...(hostile.checksum !== undefined && {checksum: hostile.checksum}),
 	};
 	const startedMs = performance.now();
@@ -138,10 +140,10 @@ function judgeTrace(
 	touched: readonly Touched[],
 	{folder, canaries, port}: {folder: string; canaries: CanaryWatch; port: number},
 ): readonly string[] {
-	const own = ['claim', 'tmp'].map((name) => path.join(folder, name));
+	const own = ['claim', 'tmp', 'scratch'].map((name) => path.join(folder, name));
 	const isOwn = (what: string) => own.some((place) => what === place || what.startsWith(`${place}/`));
 	const wrong = touched.filter(({call, what, isWritten}) => {
-		if (canaries.isCanary(what)) return true;
+		if (canaries.isCanary(what) && !isOwn(what)) return true;
 		if (call === 'connect' || call === 'bind')
 			return !(isOwn(what) || what === `127.0.0.1:${port}` || /^(0\.0\.0\.0|::):\d+$/.test(what));
 		if (isOwn(what) || what === path.join(folder, 'termination-log') || devices.includes(what)) return false;
@@ -181,19 +183,23 @@ function judgeEnd(
 }
 
 async function judgeFolder(
-	{format = 'raw', source}: HostileCase,
+	{format = 'raw', source, inside, contentType}: HostileCase,
 	{folder, outcome, claimBytes}: {folder: string; outcome: CaseReport['outcome']; claimBytes: number},
 ): Promise<readonly string[]> {
 	const violations: string[] = [];
 	const claim = path.join(folder, 'claim');
-	const left = await readdir(path.join(folder, 'tmp'));
-	if (left.length > 0) violations.push(`left in the temporary folder: ${left.join(', ')}`);
+	for (const name of ['tmp', 'scratch']) {
+		const left = await readdir(path.join(folder, name));
+		if (left.length > 0) violations.push(`left in ${name}: ${left.join(', ')}`);
+	}
 	const files = await readdir(claim);
+	if (contentType === 'archive' && outcome === 'imported') return [...violations, ...(await judgeTree(claim))];
 	const expected = outcome === 'imported' ? [diskImageName] : [];
 	if (files.join(' ') !== expected.join(' ')) violations.push(`the claim holds ${files.join(', ') || 'nothing'}`);
-	if (outcome !== 'imported' || !Buffer.isBuffer(source)) return violations;
+	const image = inside ?? source;
+	if (outcome !== 'imported' || !Buffer.isBuffer(image)) return violations;
 	const disk = path.join(folder, 'expected');
-	await writeFile(path.join(folder, 'image'), source);
+	await writeFile(path.join(folder, 'image'), image);
 	try {
 		await promisify(execFile)('qemu-img', ['convert', '-f', format, '-O', 'raw', path.join(folder, 'image'), disk], {
 			timeout: 60_000,
@@ -207,5 +213,20 @@ async function judgeFolder(
 	}
 	if ((await digestOf(disk)) !== (await digestOf(path.join(claim, diskImageName))))
 		violations.push('the disk is not what qemu-img makes of it');
+	return violations;
+}
+
+/** What an archive left: nothing but files and folders of no special rights, and links that lead nowhere else. */
+async function judgeTree(claim: string): Promise<readonly string[]> {
+	const violations: string[] = [];
+	for (const name of await readdir(claim, {recursive: true})) {
+		const place = path.join(claim, name);
+		const found = await lstat(place);
+		if (!found.isFile() && !found.isDirectory() && !found.isSymbolicLink()) violations.push(`${name} is no file`);
+		if (!found.isSymbolicLink() && (found.mode & 0o7000) !== 0) violations.push(`${name} has special rights`);
+		if (!found.isSymbolicLink()) continue;
+		const target = path.resolve(path.dirname(place), await readlink(place));
+		if (target !== claim && !target.startsWith(`${claim}/`)) violations.push(`${name} leads to ${target}`);
+	}
 	return violations;
 }

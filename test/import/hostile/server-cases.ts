@@ -2,6 +2,7 @@
 import type {RequestListener, ServerResponse} from 'node:http';
 import type {BaseImages} from './base-images.ts';
 import type {Canaries, HostileCase} from './case.ts';
+import {pour} from './packed-cases.ts';
 import {withExtensions, withFields} from './qcow2-bytes.ts';
 
 type Made = Pick<HostileCase, 'name' | 'source'> & Partial<HostileCase>;
@@ -32,16 +33,6 @@ function rawCases({raw}: BaseImages): readonly Made[] {
 			expect: 'imported',
 		},
 	];
-}
-
-/** Sends and sends, as long as somebody reads. */
-function pour(response: ServerResponse, begin: Buffer, piece: Buffer): void {
-	const more = () => {
-		while (!response.destroyed && response.write(piece));
-	};
-	response.on('drain', more).on('error', () => {});
-	response.write(begin);
-	more();
 }
 
 function endless({qcow2, raw}: BaseImages): readonly Made[] {

@@ -7,6 +7,7 @@ test.each([
 	['12 openat(7</data>, "disk.img", O_RDWR|O_CREAT|O_EXCL|O_CLOEXEC, 0660 <unfinished ...>', '/data/disk.img', true],
 	['12 open("a\\"b", O_WRONLY) = 3', '/work/a\\"b', true],
 	['12 mkdir("/tmp/x", 0700) = 0', '/tmp/x', true],
+	['12 symlink("../../etc", "/data/link") = 0', '/data/link', true],
 	['12 execve("/usr/bin/qemu-img", ["qemu-img", "info"], 0x7ffd /* 2 vars */) = 0', '/usr/bin/qemu-img', false],
 	['12 connect(21, {sa_family=AF_UNIX, sun_path="/tmp/o/nbd.sock"}, 110) = 0', '/tmp/o/nbd.sock', false],
 	[

@@ -34,7 +34,9 @@ function parseLine(line: string, folder: string): readonly Touched[] {
 	const isWritten = isOpen ? /O_(WRONLY|RDWR|CREAT|TRUNC|APPEND)/.test(args) : call !== 'execve';
 	// Names come in pairs with the folder they are relative to, where the call takes one; execve has names in its arguments too.
 	const names = call === 'execve' ? [...namesIn(args)].slice(0, 1) : namesIn(args);
-	return names.map(({name, base}) => ({call, what: path.resolve(folder, base, name), isWritten}));
+	// The target of a link is what is written into it.
+	const places = call.startsWith('symlink') ? names.slice(1) : names;
+	return places.map(({name, base}) => ({call, what: path.resolve(folder, base, name), isWritten}));
 }
 
 function namesIn(args: string): Array<{name: string; base: string}> {
