@@ -1,5 +1,5 @@
 import {describe, expect, test} from 'vitest';
-import {claimBytesFor, diskBytes, type TargetCapacity, tooLarge, tooLong} from './capacity.ts';
+import {claimBytesFor, diskBytes, longestScratchBytes, type TargetCapacity, tooLarge, tooLong} from './capacity.ts';
 
 const MiB = 1024 * 1024;
 const GiB = 1024 * MiB;
@@ -59,4 +59,9 @@ test('a file may be much longer than its disk, but not without end', () => {
 	expect(tooLong(device, 17 * GiB + 1)).toContain(
 		'its file has 18253611009 bytes (17.00 GiB), for a disk of at most 2147483648',
 	);
+});
+
+test('a claim is not filled beyond what was asked for, whatever its file system has', () => {
+	expect(longestScratchBytes(filesystem({totalBytes: 1000 * GiB, availableBytes: 900 * GiB}))).toBe(GiB);
+	expect(longestScratchBytes(device)).toBe(4 * GiB + 64 * MiB);
 });

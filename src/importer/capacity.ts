@@ -67,6 +67,14 @@ export function tooLong(capacity: TargetCapacity, fileBytes: number): string | u
 	return `its file has ${inWords(fileBytes)}, for a disk of at most ${inWords(largestImageBytes(capacity))}. Convert it with qemu-img convert, which leaves out what is no part of the disk.`;
 }
 
+/**
+ * Most that is put down of a container. In a claim no more than was asked for, though its file system may have more, which is
+ * then not this claim's; beside a device the disk with tables and a snapshot or two. Zeros take no room, but time.
+ */
+export function longestScratchBytes({volumeMode, requestedBytes, totalBytes}: TargetCapacity): number {
+	return volumeMode === 'Filesystem' ? requestedBytes : 2 * totalBytes + 64 * mebibyte;
+}
+
 export function inWords(bytes: number): string {
 	const gibibytes = bytes / gibibyte;
 	const rounded = gibibytes >= 1 ? `${gibibytes.toFixed(2)} GiB` : `${(bytes / mebibyte).toFixed(2)} MiB`;

@@ -1,5 +1,5 @@
 /** Connections to the hosts that a source leads to: direct or through a proxy, HTTP/1.1 or, where a server has only that, HTTP/2. */
-import {Agent as HttpAgent, type IncomingHttpHeaders} from 'node:http';
+import {Agent as HttpAgent, type IncomingHttpHeaders, type IncomingMessage} from 'node:http';
 import {Agent as HttpsAgent} from 'node:https';
 import {isIP, type Socket} from 'node:net';
 import type {Readable} from 'node:stream';
@@ -224,8 +224,15 @@ function exchangeHttp1(
 	});
 	return new Promise((resolve, reject) => {
 		stream.once('error', reject);
-		stream.once('response', ({statusCode, headers}: {statusCode: number; headers: IncomingHttpHeaders}) =>
-			resolve({status: statusCode, headers, body: stream, isCut: () => false}),
-		);
+		stream.once('response', ({statusCode, headers, socket}: IncomingMessage) => {
+			// To Node, the reset of a connection is the end of an answer that no length and no chunks tell the end of.
+			let isReset = false;
+			const onReset = () => {
+				isReset = true;
+			};
+			socket.once('error', onReset);
+			stream.once('close', () => socket.off('error', onReset));
+			resolve({status: statusCode ?? 0, headers, body: stream, isCut: () => isReset});
+		});
 	});
 }

@@ -1,3 +1,4 @@
+import {type AddressInfo, createServer} from 'node:net';
 import {afterAll, afterEach, beforeAll, describe, expect, test} from 'vitest';
 import {makeCertificate} from '../../test/support/certificate.ts';
 import {noise} from '../../test/support/disk-images.ts';
@@ -152,6 +153,23 @@ describe('gives up, with a reason, on a server that', () => {
 		await expect(reading).rejects.toThrow(
 			expect.objectContaining({reason, message: expect.stringMatching(message) as string}),
 		);
+	});
+
+	test('resets the one stream it has, of which nothing else tells the end', async () => {
+		const resetting = createServer((socket) => {
+			socket.once('data', () => {
+				socket.write('HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n');
+				// Gone when it was sent, and not only written.
+				socket.write(contents.subarray(0, 100_000), () => socket.resetAndDestroy());
+			});
+			socket.on('error', () => {});
+		});
+		await new Promise<void>((resolve) => resetting.listen(0, '127.0.0.1', resolve));
+		// oxlint-disable-next-line typescript/no-unsafe-type-assertion -- it listens on TCP
+		const {port} = resetting.address() as AddressInfo;
+		const reading = openSource({url: `http://127.0.0.1:${port}${path}`}).then(readAll);
+		await expect(reading).rejects.toThrow(expect.objectContaining({reason: 'SourceUnreachable'}));
+		resetting.close();
 	});
 
 	test('is not there', async () => {

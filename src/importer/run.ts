@@ -4,7 +4,7 @@ import type {Log} from '../process/plain-log.ts';
 import {emptyFolder} from './archive/file-tree.ts';
 import {extractArchive, type Extracted} from './archive/extract.ts';
 import {FileRangeSource, type RangeSource} from './byte-source.ts';
-import {diskBytes, inWords, type TargetCapacity, tooLarge} from './capacity.ts';
+import {diskBytes, inWords, longestScratchBytes, type TargetCapacity, tooLarge} from './capacity.ts';
 import {ChecksumVerifier, parseChecksum} from './checksum.ts';
 import {type Compression, detectCompression} from './compression.ts';
 import {runCommand} from './command.ts';
@@ -290,8 +290,7 @@ class ImportWork implements AsyncDisposable {
 		this.#resources.defer(() => target.removeScratch());
 		const scratch = await target.openScratch();
 		this.#resources.defer(() => scratch.handle.close());
-		// With tables and a snapshot or two. Zeros take no room, but time, and others may need the room too.
-		const mostBytes = 2 * capacity.totalBytes + 64 * 1024 ** 2;
+		const mostBytes = longestScratchBytes(capacity);
 		const check = (bytes: number) => {
 			if (bytes > mostBytes) throw scratch.tooSmall(shown, mostBytes);
 		};

@@ -74,7 +74,7 @@ class ScenarioLife {
 	async live(): Promise<RunReport> {
 		const startedMs = performance.now();
 		await rm(this.#folder, {recursive: true, force: true});
-		for (const name of ['claim', 'tmp']) await mkdir(path.join(this.#folder, name), {recursive: true});
+		for (const name of ['claim', 'tmp', 'scratch']) await mkdir(path.join(this.#folder, name), {recursive: true});
 		await using server = await startFaultyServer({
 			nature: this.#scenario.nature,
 			faults: this.#scenario.faults,
@@ -150,6 +150,7 @@ class ScenarioLife {
 			requestedBytes: String(this.#claimBytes),
 			filesystemOverhead: 0,
 			preallocation,
+			scratchDir: path.join(this.#folder, 'scratch'),
 			...(checksum !== 'none' && {checksum: `sha256:${checksum === 'right' ? this.#image.sha256 : wrong}`}),
 		};
 	}
@@ -269,38 +270,33 @@ class ScenarioLife {
 	}
 
 	#mayFailFor(reason: WorkerFailure): boolean {
-		const {truth, checksum, volumeMode, nature, image} = this.#scenario;
-		const noRanges = nature.ranges !== 'yes' && nature.ranges !== 'limited';
+		const {truth, checksum} = this.#scenario;
+		const mismatch = checksum === 'right' && reason === 'ChecksumMismatch';
 		switch (truth.is) {
-			case 'changes':
-				if (checksum === 'right' && reason === 'ChecksumMismatch') return true;
-				break;
-			case 'vanishes':
-				if (reason === (truth.status === 404 || truth.status === 410 ? 'SourceNotFound' : 'SourceForbidden'))
-					return true;
-				break;
-			case 'corrupt':
-				if (reason === 'ChecksumMismatch') return true;
-				break;
-			case 'cutOff':
-				if (reason === 'InvalidImage' || (checksum === 'right' && reason === 'ChecksumMismatch')) return true;
-				break;
-			case 'aPage':
-				if (reason === 'InvalidImage') return true;
-				break;
-			case 'tooLarge':
-				if (reason === 'ImageTooLarge') return true;
-				break;
 			case 'sound':
-				break;
+				return false;
+			case 'changes':
+				return mismatch;
+			case 'vanishes':
+				return reason === (truth.status === 404 || truth.status === 410 ? 'SourceNotFound' : 'SourceForbidden');
+			case 'corrupt':
+				return reason === 'ChecksumMismatch';
+			case 'cutOff':
+				return mismatch || reason === 'InvalidImage';
+			case 'aPage':
+				return reason === 'InvalidImage';
+			case 'tooLarge':
+				return reason === 'ImageTooLarge';
 		}
-		return reason === 'FormatNotSupported' && volumeMode === 'Block' && noRanges && image !== 'raw';
+		return truth satisfies never;
 	}
 
 	async #judgeLeftovers(outcome: RunReport['outcome'], disk: string): Promise<void> {
 		if (outcome === 'hung') return;
-		const left = await readdir(path.join(this.#folder, 'tmp'));
-		if (left.length > 0) this.#violations.push(`left in the temporary folder: ${left.join(', ')}`);
+		for (const name of ['tmp', 'scratch']) {
+			const left = await readdir(path.join(this.#folder, name));
+			if (left.length > 0) this.#violations.push(`left in ${name}: ${left.join(', ')}`);
+		}
 		const {volumeMode} = this.#scenario;
 		if (outcome === 'imported') {
 			const digest = await digestOf(disk);
