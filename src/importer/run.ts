@@ -346,7 +346,7 @@ class ImportWork implements AsyncDisposable {
 			convertImage({
 				source,
 				virtualBytes,
-				target: target.image,
+				target: target.node,
 				targetIsZero: target.keepHoles,
 				sparse: !target.mustAllocate,
 				directIo,

@@ -94,6 +94,8 @@ export class ReadWindow {
 	readonly #signal: AbortSignal;
 	readonly #held = new Map<number, Slot>();
 	readonly #pool: Buffer[] = [];
+	/** Requests of the read-ahead that have not begun. */
+	readonly #waiting = new Set<string>();
 	#streams: readonly ReadStream[];
 	#hashedTo = 0;
 	#uses = 0;
@@ -285,11 +287,8 @@ export class ReadWindow {
 	}
 
 	#hurry({request}: Slot): void {
-		try {
-			this.#queue.setPriority(request, 1);
-		} catch {
-			// Already running.
-		}
+		// Once: then it is before all read-ahead, or under way already.
+		if (this.#waiting.delete(request)) this.#queue.setPriority(request, 1);
 	}
 
 	#view(): WindowView {
@@ -337,6 +336,7 @@ export class ReadWindow {
 		const slots = Array.from({length: count}, (_, index) => this.#hold(first + index, request));
 		const start = first * this.#blockBytes;
 		const end = Math.min(this.lengthBytes, start + count * this.#blockBytes);
+		if (priority === 0) this.#waiting.add(request);
 		let position = start;
 		let [startMs, firstByteMs] = [0, 0];
 		const fill = (chunk: Buffer) => {
@@ -356,6 +356,7 @@ export class ReadWindow {
 			.add(
 				() => {
 					startMs = performance.now();
+					this.#waiting.delete(request);
 					return this.#source.fetch({start, end}, fill, this.#signal, () => this.#setPace(afterRefusal(this.#pace)));
 				},
 				{id: request, priority},
