@@ -251,7 +251,9 @@ class ImportWork implements AsyncDisposable {
 		const signal = AbortSignal.any([this.#options.signal, ending.signal]);
 		const inside = await peek(unpack(this.#wholeSource(), {compression, shown: this.#file, signal}), detectionBytes);
 		const shown = `${this.#file} (unpacked from ${compression})`;
-		this.#source = {...inside, lengthBytes: undefined, contentType, shown, onDone: recycle};
+		// The first piece is given back when it is written; the head is still looked at then.
+		const head = Buffer.from(inside.head);
+		this.#source = {head, stream: inside.stream, lengthBytes: undefined, contentType, shown, onDone: recycle};
 		return {shown, ranges: false, lengthBytes: undefined, compression};
 	}
 
