@@ -212,7 +212,11 @@ export class ReadWindow {
 	async close(): Promise<void> {
 		this.#closed.abort(new Error('the window was closed'));
 		await this.#queue.onIdle();
+		// The next window, on what was unpacked of this one, needs the memory before the garbage collector comes by.
+		const unused = [...this.#held.values()].filter(({pins}) => pins === 0).map(({buffer}) => buffer);
+		for (const {buffer} of [...this.#pool, ...unused]) if (buffer instanceof ArrayBuffer) buffer.transfer(0);
 		this.#pool.length = 0;
+		this.#held.clear();
 	}
 
 	#lengthOf(block: number): number {
