@@ -17,6 +17,7 @@ export interface TargetCapacity {
 
 const mebibyte = 1024 * 1024;
 const gibibyte = 1024 * mebibyte;
+const tablesBytes = 64 * mebibyte;
 /** So many snapshots inside of an image, each of a whole disk, are believed. */
 const longestFileFactor = 16;
 
@@ -68,11 +69,12 @@ export function tooLong(capacity: TargetCapacity, fileBytes: number): string | u
 }
 
 /**
- * Most that is put down of a container. In a claim no more than was asked for, though its file system may have more, which is
- * then not this claim's; beside a device the disk with tables and a snapshot or two. Zeros take no room, but time.
+ * Most that is put down of a container. In a claim what was asked for and a little for tables, which some formats round up to
+ * several MiB: its file system may have more, which is then not this claim's. Beside a device the disk with a snapshot or two.
+ * Zeros take no room, but time.
  */
 export function longestScratchBytes({volumeMode, requestedBytes, totalBytes}: TargetCapacity): number {
-	return volumeMode === 'Filesystem' ? requestedBytes : 2 * totalBytes + 64 * mebibyte;
+	return (volumeMode === 'Filesystem' ? requestedBytes : 2 * totalBytes) + tablesBytes;
 }
 
 export function inWords(bytes: number): string {
