@@ -232,12 +232,14 @@ class ImportWork implements AsyncDisposable {
 
 	/** The bytes of a stream as they come, for the checksum and for those who wait. */
 	async *#transferred(stream: AsyncIterable<Buffer>, lengthBytes: number | undefined): AsyncGenerator<Buffer> {
+		// Where the server does not say, no more than the claim holds.
+		const most = lengthBytes ?? Number(this.#options.task.requestedBytes);
 		let bytes = 0;
 		this.#transferredBytes = () => bytes;
 		for await (const piece of stream) {
 			this.#checksum?.update(piece);
 			bytes += piece.length;
-			if (lengthBytes !== undefined) this.#reportTransfer(bytes / lengthBytes);
+			this.#reportTransfer(Math.min(1, bytes / most));
 			yield piece;
 		}
 	}
@@ -414,6 +416,6 @@ class ImportWork implements AsyncDisposable {
 
 	/** 100 is reported when the disk is safe, not before. */
 	#report(share: number): void {
-		this.#options.progress.report(share * 99);
+		this.#options.progress.report(share * 99, this.#transferredBytes());
 	}
 }

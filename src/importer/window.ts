@@ -33,19 +33,20 @@ export interface WindowTuning {
 }
 
 export const defaultWindowTuning: WindowTuning = {
-	budgetBytes: 64 * 1024 * 1024,
+	budgetBytes: 48 * 1024 * 1024,
 	blockBytes: 256 * 1024,
 	spanBytes: 4 * 1024 * 1024,
 	concurrency: 8,
 };
 
-/** Within what the pace may move. Half of the memory is for what has come. */
+/** Within what the pace may move. A third of the memory is for what has come. */
 function paceLimits({budgetBytes, blockBytes, spanBytes, concurrency}: WindowTuning): PaceLimits {
 	return {
 		mostRequests: concurrency * 3,
 		smallestSpanBytes: Math.max(blockBytes, spanBytes / 4),
+		usualSpanBytes: spanBytes,
 		largestSpanBytes: spanBytes * 2,
-		inFlightBytes: budgetBytes / 2,
+		inFlightBytes: (budgetBytes * 2) / 3,
 	};
 }
 
@@ -105,11 +106,11 @@ export class ReadWindow {
 	#planning = false;
 
 	constructor({source, tuning = defaultWindowTuning, head, checksum, signal}: WindowOptions) {
-		const {blockBytes, spanBytes, budgetBytes, concurrency} = tuning;
+		const {blockBytes, budgetBytes, concurrency} = tuning;
 		this.#source = source;
 		this.#blockBytes = blockBytes;
 		this.#limits = paceLimits(tuning);
-		this.#pace = firstPace(this.#limits, {requests: concurrency, spanBytes});
+		this.#pace = firstPace(this.#limits, concurrency);
 		this.#checksum = checksum;
 		this.#signal = AbortSignal.any([signal, this.#closed.signal]);
 		this.#queue = new PQueue({concurrency: this.#pace.requests + demandConnections});
