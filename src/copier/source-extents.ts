@@ -2,7 +2,7 @@
 import type {WorkerVolume} from '../api/worker-contract.ts';
 import {CommandError, runCommand} from '../importer/command.ts';
 import {imageOptions} from '../importer/image-options.ts';
-import {diskImage} from '../importer/target.ts';
+import {diskNode} from '../importer/target.ts';
 
 export interface Extent {
 	readonly start: number;
@@ -26,7 +26,7 @@ export async function sourceExtents(
 	if (source.volumeMode === 'Block') return whole;
 	const lines = new MapLines();
 	try {
-		const args = ['map', '--output=json', '--image-opts', imageOptions(diskImage(source))];
+		const args = ['map', '--output=json', '--image-opts', imageOptions({driver: 'raw', file: diskNode(source)})];
 		await runCommand('qemu-img', args, {signal, onOutput: (text) => lines.add(text)});
 	} catch (error) {
 		if (!(error instanceof CommandError)) throw error;

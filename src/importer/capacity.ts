@@ -67,12 +67,15 @@ export function tooLong(capacity: TargetCapacity, fileBytes: number): string | u
 	return `its file has ${inWords(fileBytes)}, for a disk of at most ${inWords(largestImageBytes(capacity))}. Convert it with qemu-img convert, which leaves out what is no part of the disk.`;
 }
 
+/** Headers, tables and clusters that are partly empty, of a small disk: much of it is holes. */
+const containerBytes = 64 * mebibyte;
+
 /**
  * Most that is put down of a container. In a claim no more than was asked for, though its file system may have more, which is
- * then not this claim's; beside a device the disk with tables and a snapshot or two. Zeros take no room, but time.
+ * then not this claim's; beside a device the disk with a snapshot or two. Zeros take no room, but time.
  */
 export function longestScratchBytes({volumeMode, requestedBytes, totalBytes}: TargetCapacity): number {
-	return volumeMode === 'Filesystem' ? requestedBytes : 2 * totalBytes + 64 * mebibyte;
+	return containerBytes + (volumeMode === 'Filesystem' ? requestedBytes : 2 * totalBytes);
 }
 
 export function inWords(bytes: number): string {

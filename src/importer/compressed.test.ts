@@ -198,6 +198,13 @@ describe.runIf(isRoot)('where there is too little room to put it down', () => {
 	});
 });
 
+test('a disk that ends within a sector is looked at again when it was written', async () => {
+	const odd = Buffer.concat([raw.subarray(0, 3 * MiB), Buffer.alloc(100, 1)]);
+	odd.write('\u0001CD001', 32_768);
+	await importBytes(gzipSync(odd));
+	expect((await readFile(join(claim, 'disk.img'))).subarray(0, odd.length).equals(odd)).toBe(true);
+});
+
 test('a raw disk keeps its holes', async () => {
 	await importBytes(zstdCompressSync(raw));
 	expect((await stat(join(claim, 'disk.img'))).blocks * 512).toBeLessThan(6 * MiB);

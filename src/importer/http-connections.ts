@@ -16,6 +16,7 @@ import {nodeError} from './http-failure.ts';
 import type {Http2Client} from './http2-client.ts';
 import {chooseProxy, portOf, withoutBrackets} from './proxy-choice.ts';
 import type {Forwarder, Proxy, TunnelAgent} from './proxy-tunnel.ts';
+import {reuseReads} from './reused-reads.ts';
 import {shownUrl} from './shown-url.ts';
 
 export interface ProxyAccess extends ProxySettings {
@@ -136,6 +137,8 @@ export class HttpConnections {
 				http: new HttpAgent(kept),
 				https: new HttpsAgent({...kept, ...(secureContext && {secureContext})}),
 			};
+			reuseReads(agents.http);
+			reuseReads(agents.https);
 			return {proxy: undefined, secureContext, agents, forwarder: undefined};
 		}
 		const {Forwarder, TunnelAgent} = await import('./proxy-tunnel.ts');

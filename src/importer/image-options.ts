@@ -8,8 +8,16 @@ import type {ContainerFormat} from './image-header.ts';
 export type ImageNode =
 	/** Over a socket that the program is started with. */
 	| {readonly driver: 'nbd'; readonly descriptor: number}
-	| {readonly driver: 'file' | 'host_device'; readonly path: string}
+	| DiskNode
 	| {readonly driver: ContainerFormat | 'raw'; readonly file: ImageNode};
+
+/** What an image lies on: a file or a device of ours. */
+export interface DiskNode {
+	readonly driver: 'file' | 'host_device';
+	readonly path: string;
+	/** Writes are handed to the kernel instead of to threads; for direct I/O only. */
+	readonly nativeAio?: boolean;
+}
 
 /** The value of --image-opts and --target-image-opts. */
 export function imageOptions(node: ImageNode): string {
@@ -26,7 +34,12 @@ function flatten(node: ImageNode, prefix = ''): Record<string, string> {
 		case 'file':
 		case 'host_device':
 			// Kubernetes decides who may use a volume; locks on network file systems only get in the way.
-			return {...driver, [`${prefix}filename`]: node.path, [`${prefix}locking`]: 'off'};
+			return {
+				...driver,
+				[`${prefix}filename`]: node.path,
+				[`${prefix}locking`]: 'off',
+				...(node.nativeAio && {[`${prefix}aio`]: 'native'}),
+			};
 		default:
 			return {...driver, ...flatten(node.file, `${prefix}file.`)};
 	}

@@ -6,10 +6,11 @@ const MiB = 1024 * 1024;
 const limits: PaceLimits = {
 	mostRequests: 24,
 	smallestSpanBytes: MiB,
+	usualSpanBytes: 4 * MiB,
 	largestSpanBytes: 8 * MiB,
 	inFlightBytes: 32 * MiB,
 };
-const first = firstPace(limits, {requests: 8, spanBytes: 4 * MiB});
+const first = firstPace(limits, 8);
 
 interface LinkModel {
 	readonly latencyMs: number;
@@ -91,16 +92,22 @@ describe('the number of requests', () => {
 });
 
 describe('the length of a request', () => {
-	test('is short where the first byte comes at once', () => {
-		expect(run(first, {latencyMs: 0.2, each: 50_000, all: 1e9}, 50).at(-1)?.spanBytes).toBe(MiB);
+	const spanOn = (link: LinkModel, pace = first) => run(pace, link, 50, false).at(-1)?.spanBytes;
+
+	test('is the usual one on a usual link', () => {
+		expect(spanOn({latencyMs: 0.2, each: 50_000, all: 1e9})).toBe(4 * MiB);
+		expect(spanOn({latencyMs: 20, each: 20_000, all: 1e9})).toBe(4 * MiB);
 	});
 
-	test('grows with the latency and the rate of a connection', () => {
-		const spanOn = (link: LinkModel) => run(first, link, 50, false).at(-1)?.spanBytes;
-		expect(spanOn({latencyMs: 1, each: 50_000, all: 1e9})).toBe(MiB);
-		expect(spanOn({latencyMs: 10, each: 50_000, all: 1e9})).toBe(2 * MiB);
+	test('is short on a slow connection', () => {
+		expect(spanOn({latencyMs: 20, each: 3000, all: 1e9})).toBe(2 * MiB);
+		expect(spanOn({latencyMs: 20, each: 100, all: 1e9})).toBe(MiB);
+	});
+
+	test('grows with the latency, where there is room for it', () => {
+		const few = {...first, requests: 4};
+		expect(spanOn({latencyMs: 100, each: 50_000, all: 1e9}, few)).toBe(8 * MiB);
 		expect(spanOn({latencyMs: 100, each: 50_000, all: 1e9})).toBe(4 * MiB);
-		expect(spanOn({latencyMs: 100, each: 50_000, all: 16_000})).toBe(MiB);
 	});
 });
 

@@ -3,7 +3,7 @@
  * with any link.
  *
  * A request waits for its first byte (latency) and then brings bytes at the rate of its connection. Spans are made long
- * enough that the wait is a small part of a request. More requests at a time are tried while readers have to wait for
+ * enough that the wait is a small part of a request, and no longer than a second. More requests at a time are tried while readers have to wait for
  * bytes, and kept where they brought more; a server that refuses or cuts gets half as many.
  */
 
@@ -11,6 +11,8 @@ export interface PaceLimits {
 	/** Most requests at a time. */
 	readonly mostRequests: number;
 	readonly smallestSpanBytes: number;
+	/** What a request costs by itself makes shorter ones a waste. */
+	readonly usualSpanBytes: number;
 	readonly largestSpanBytes: number;
 	/** Most bytes asked for at a time: requests x span. */
 	readonly inFlightBytes: number;
@@ -52,18 +54,21 @@ export interface EndedRequest {
 
 /** Weight of the newest request. */
 const freshness = 0.25;
-/** A request brings bytes for so many times its latency. */
+/** A request brings bytes for so many times its latency, */
 const worthwhile = 4;
+/** and on a slow connection for no longer than this: the reader wants them in order. */
+const longestMs = 1000;
 /** More requests that bring less more than this are not worth their connections. */
 const gain = 1.05;
 const holdAfterVain = 8;
 const holdAfterRefusal = 24;
 const emptyRound: Round = {ended: 0, bytes: 0, starved: false, refused: false};
 
-export function firstPace(limits: PaceLimits, {requests, spanBytes}: Pick<Pace, 'requests' | 'spanBytes'>): Pace {
+/** Before anything is known of the link. */
+export function firstPace({usualSpanBytes, inFlightBytes, mostRequests}: PaceLimits, requests: number): Pace {
 	return {
-		requests: Math.min(requests, limits.mostRequests),
-		spanBytes: Math.min(spanBytes, limits.largestSpanBytes),
+		requests: Math.max(1, Math.min(requests, mostRequests, Math.floor(inFlightBytes / usualSpanBytes))),
+		spanBytes: usualSpanBytes,
 		round: emptyRound,
 		hold: 0,
 	};
@@ -117,11 +122,11 @@ function tried(pace: Pace, bytesPerMs: number, {mostRequests, inFlightBytes, sma
 }
 
 function spanFor({latencyMs = 0, bytesPerMs = 0, requests}: Pace, limits: PaceLimits): number {
-	const {smallestSpanBytes, largestSpanBytes, inFlightBytes} = limits;
-	const wish = latencyMs * bytesPerMs * worthwhile;
-	const most = Math.min(largestSpanBytes, inFlightBytes / requests);
+	const {smallestSpanBytes, usualSpanBytes, largestSpanBytes, inFlightBytes} = limits;
+	const wish = Math.max(usualSpanBytes, latencyMs * bytesPerMs * worthwhile);
+	const most = Math.min(wish, longestMs * bytesPerMs, largestSpanBytes, inFlightBytes / requests);
 	let span = smallestSpanBytes;
-	while (span < wish && span * 2 <= most) span *= 2;
+	while (span * 2 <= most) span *= 2;
 	return span;
 }
 

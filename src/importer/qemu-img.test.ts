@@ -1,6 +1,6 @@
 import {describe, expect, test} from 'vitest';
 import {imageOptions} from './image-options.ts';
-import {lastPercent} from './qemu-img.ts';
+import {lacksNativeAio, lastPercent} from './qemu-img.ts';
 
 describe('an image is named by its drivers', () => {
 	test('qcow2 on a socket', () => {
@@ -13,6 +13,19 @@ describe('an image is named by its drivers', () => {
 			'driver=raw,file.driver=file,file.filename=/data/nbd:a,,driver=qcow2,file.locking=off',
 		);
 	});
+	test('a device that takes writes without threads', () => {
+		expect(imageOptions({driver: 'host_device', path: '/dev/a', nativeAio: true})).toBe(
+			'driver=host_device,filename=/dev/a,locking=off,aio=native',
+		);
+	});
+});
+
+test.each([
+	['qemu-img: Could not open: Unable to use native AIO: failed to create linux AIO context', true],
+	['qemu-img: aio=native was specified, but is not supported in this build.', true],
+	['qemu-img: Could not open: No such file or directory', false],
+])('%s', (stderr, expected) => {
+	expect(lacksNativeAio(stderr)).toBe(expected);
 });
 
 test.each([

@@ -117,6 +117,17 @@ describe('into disk.img', () => {
 		expect(await readdir(claim)).toEqual(['disk.img']);
 	});
 
+	test('a stream of unknown length is a share of what the claim holds, until it ends', async () => {
+		server.behave('/disk.raw', {ignoreRange: true, hideLength: true});
+		const {percents} = await importImage('/disk.raw');
+		expect(percents).toEqual([...percents].sort((a, b) => a - b));
+		const [before = 0, last] = percents.slice(-2);
+		const {size} = await stat(join(folder, '/disk.raw'));
+		expect(before).toBeCloseTo((size / claimBytes) * 99, 0);
+		expect(last).toBe(100);
+		server.behave('/disk.raw');
+	});
+
 	test.each(['/zlib.qcow2', '/disk.raw'])('%s with its right checksum, fetched once', async (path) => {
 		server.behave(path);
 		const checksum = `sha256:${await digestOf(join(folder, path))}`;

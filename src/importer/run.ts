@@ -232,12 +232,14 @@ class ImportWork implements AsyncDisposable {
 
 	/** The bytes of a stream as they come, for the checksum and for those who wait. */
 	async *#transferred(stream: AsyncIterable<Buffer>, lengthBytes: number | undefined): AsyncGenerator<Buffer> {
+		// Where the server does not say, no more than the claim holds.
+		const most = lengthBytes ?? Number(this.#options.task.requestedBytes);
 		let bytes = 0;
 		this.#transferredBytes = () => bytes;
 		for await (const piece of stream) {
 			this.#checksum?.update(piece);
 			bytes += piece.length;
-			if (lengthBytes !== undefined) this.#reportTransfer(bytes / lengthBytes);
+			this.#reportTransfer(Math.min(1, bytes / most));
 			yield piece;
 		}
 	}
@@ -251,7 +253,9 @@ class ImportWork implements AsyncDisposable {
 		const signal = AbortSignal.any([this.#options.signal, ending.signal]);
 		const inside = await peek(unpack(this.#wholeSource(), {compression, shown: this.#file, signal}), detectionBytes);
 		const shown = `${this.#file} (unpacked from ${compression})`;
-		this.#source = {...inside, lengthBytes: undefined, contentType, shown, onDone: recycle};
+		// The first piece is given back when it is written; the head is still looked at then.
+		const head = Buffer.from(inside.head);
+		this.#source = {head, stream: inside.stream, lengthBytes: undefined, contentType, shown, onDone: recycle};
 		return {shown, ranges: false, lengthBytes: undefined, compression};
 	}
 
@@ -346,7 +350,7 @@ class ImportWork implements AsyncDisposable {
 			convertImage({
 				source,
 				virtualBytes,
-				target: target.image,
+				target: target.node,
 				targetIsZero: target.keepHoles,
 				sparse: !target.mustAllocate,
 				directIo,
@@ -412,6 +416,6 @@ class ImportWork implements AsyncDisposable {
 
 	/** 100 is reported when the disk is safe, not before. */
 	#report(share: number): void {
-		this.#options.progress.report(share * 99);
+		this.#options.progress.report(share * 99, this.#transferredBytes());
 	}
 }

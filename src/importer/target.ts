@@ -11,7 +11,7 @@ import {dirname, join} from 'node:path';
 import {diskImageName, type VolumeMode, type WorkerVolume} from '../api/worker-contract.ts';
 import {inWords, type TargetCapacity} from './capacity.ts';
 import {CommandError, runCommand} from './command.ts';
-import type {ImageNode} from './image-options.ts';
+import type {DiskNode} from './image-options.ts';
 import {WorkerError} from './worker-error.ts';
 
 /** A download that could not be read in place, for sources without Range. Removed before success. */
@@ -57,8 +57,8 @@ export class Target {
 		this.#signal = signal;
 	}
 
-	get image(): ImageNode {
-		return diskImage(this.#volume);
+	get node(): DiskNode {
+		return diskNode(this.#volume);
 	}
 
 	/** Whether zeros need not be written: they read as such, and nobody asked for allocated blocks on the device. */
@@ -272,9 +272,9 @@ export function diskPath({volumeMode, path}: WorkerVolume): string {
 }
 
 /** A volume's disk as qemu's block layer opens it. */
-export function diskImage(volume: WorkerVolume): ImageNode {
+export function diskNode(volume: WorkerVolume): DiskNode {
 	const driver = volume.volumeMode === 'Block' ? 'host_device' : 'file';
-	return {driver: 'raw', file: {driver, path: diskPath(volume)}};
+	return {driver, path: diskPath(volume)};
 }
 
 export async function deviceBytes(path: string, signal: AbortSignal): Promise<number> {

@@ -33,19 +33,20 @@ export interface WindowTuning {
 }
 
 export const defaultWindowTuning: WindowTuning = {
-	budgetBytes: 64 * 1024 * 1024,
+	budgetBytes: 48 * 1024 * 1024,
 	blockBytes: 256 * 1024,
 	spanBytes: 4 * 1024 * 1024,
 	concurrency: 8,
 };
 
-/** Within what the pace may move. Half of the memory is for what has come. */
+/** Within what the pace may move. A third of the memory is for what has come. */
 function paceLimits({budgetBytes, blockBytes, spanBytes, concurrency}: WindowTuning): PaceLimits {
 	return {
 		mostRequests: concurrency * 3,
 		smallestSpanBytes: Math.max(blockBytes, spanBytes / 4),
+		usualSpanBytes: spanBytes,
 		largestSpanBytes: spanBytes * 2,
-		inFlightBytes: budgetBytes / 2,
+		inFlightBytes: (budgetBytes * 2) / 3,
 	};
 }
 
@@ -94,6 +95,8 @@ export class ReadWindow {
 	readonly #signal: AbortSignal;
 	readonly #held = new Map<number, Slot>();
 	readonly #pool: Buffer[] = [];
+	/** Requests of the read-ahead that have not begun. */
+	readonly #waiting = new Set<string>();
 	#streams: readonly ReadStream[];
 	#hashedTo = 0;
 	#uses = 0;
@@ -103,11 +106,11 @@ export class ReadWindow {
 	#planning = false;
 
 	constructor({source, tuning = defaultWindowTuning, head, checksum, signal}: WindowOptions) {
-		const {blockBytes, spanBytes, budgetBytes, concurrency} = tuning;
+		const {blockBytes, budgetBytes, concurrency} = tuning;
 		this.#source = source;
 		this.#blockBytes = blockBytes;
 		this.#limits = paceLimits(tuning);
-		this.#pace = firstPace(this.#limits, {requests: concurrency, spanBytes});
+		this.#pace = firstPace(this.#limits, concurrency);
 		this.#checksum = checksum;
 		this.#signal = AbortSignal.any([signal, this.#closed.signal]);
 		this.#queue = new PQueue({concurrency: this.#pace.requests + demandConnections});
@@ -210,7 +213,11 @@ export class ReadWindow {
 	async close(): Promise<void> {
 		this.#closed.abort(new Error('the window was closed'));
 		await this.#queue.onIdle();
+		// The next window, on what was unpacked of this one, needs the memory before the garbage collector comes by.
+		const unused = [...this.#held.values()].filter(({pins}) => pins === 0).map(({buffer}) => buffer);
+		for (const {buffer} of [...this.#pool, ...unused]) if (buffer instanceof ArrayBuffer) buffer.transfer(0);
 		this.#pool.length = 0;
+		this.#held.clear();
 	}
 
 	#lengthOf(block: number): number {
@@ -285,11 +292,8 @@ export class ReadWindow {
 	}
 
 	#hurry({request}: Slot): void {
-		try {
-			this.#queue.setPriority(request, 1);
-		} catch {
-			// Already running.
-		}
+		// Once: then it is before all read-ahead, or under way already.
+		if (this.#waiting.delete(request)) this.#queue.setPriority(request, 1);
 	}
 
 	#view(): WindowView {
@@ -337,6 +341,7 @@ export class ReadWindow {
 		const slots = Array.from({length: count}, (_, index) => this.#hold(first + index, request));
 		const start = first * this.#blockBytes;
 		const end = Math.min(this.lengthBytes, start + count * this.#blockBytes);
+		if (priority === 0) this.#waiting.add(request);
 		let position = start;
 		let [startMs, firstByteMs] = [0, 0];
 		const fill = (chunk: Buffer) => {
@@ -356,6 +361,7 @@ export class ReadWindow {
 			.add(
 				() => {
 					startMs = performance.now();
+					this.#waiting.delete(request);
 					return this.#source.fetch({start, end}, fill, this.#signal, () => this.#setPace(afterRefusal(this.#pace)));
 				},
 				{id: request, priority},

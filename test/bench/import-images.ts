@@ -1,14 +1,16 @@
 /** The images that are imported: files as they are downloaded, and what of them the far side needs to have in memory. */
-import {stat} from 'node:fs/promises';
+import {mkdir, rename, rm, stat} from 'node:fs/promises';
 import path from 'node:path';
+import {cacheDir} from '../cluster/cache-folder.ts';
 import {run} from '../cluster/command.ts';
+import {fileExists} from '../cluster/file-exists.ts';
 import {withProgress} from '../cluster/progress.ts';
 import {ensureDebianImage} from '../demo/debian-image.ts';
 import type {Extent, FarFile} from './far-server.ts';
 
 export interface BenchImage {
 	readonly name: string;
-	readonly format: 'qcow2' | 'raw';
+	readonly format: 'qcow2' | 'raw' | 'raw.zst';
 	/** The file on the local disk: what is converted without a network. Undefined where it exists on the far side only. */
 	readonly path: string | undefined;
 	readonly far: FarFile;
@@ -28,14 +30,28 @@ export const benchImages: Readonly<Record<string, (work: string) => Promise<Benc
 	raw: async (work) => {
 		const image = await ensureDebianImage();
 		const file = path.join(work, 'debian.raw');
-		await withProgress('unpacking the image', () =>
-			run('qemu-img', ['convert', '-W', '-f', 'qcow2', '-O', 'raw', image.path, file]),
-		);
+		await unpack(image, file);
 		const extents = (await mapOf(file, 'raw'))
 			.filter(({data}) => data)
 			.map(({start, length}) => ({start, end: start + length}));
 		const far = {path: file, sizeBytes: image.virtualBytes, extents, filler: 'zeros'} as const;
 		return {name: 'raw', format: 'raw', path: file, far, virtualBytes: image.virtualBytes, sameAs: image.path};
+	},
+	'raw.zst': async (work) => {
+		const {path: same, virtualBytes, rawSha256} = await ensureDebianImage();
+		const folder = path.join(cacheDir, 'bench');
+		const file = path.join(folder, `debian-${rawSha256.slice(0, 12)}.raw.zst`);
+		if (!(await fileExists(file))) {
+			const raw = path.join(work, 'debian-to-pack.raw');
+			await unpack({path: same}, raw);
+			await mkdir(folder, {recursive: true});
+			await withProgress('compressing the disk with zstd', () => run('zstd', ['-q', '-f', raw, '-o', `${file}.new`]));
+			await rename(`${file}.new`, file);
+			await rm(raw);
+		}
+		const {size} = await stat(file);
+		const far = {path: file, sizeBytes: size, extents: [{start: 0, end: size}], filler: 'zeros'} as const;
+		return {name: 'raw.zst', format: 'raw.zst', path: file, far, virtualBytes, sameAs: same};
 	},
 	/** 64 GiB with 8 GiB of data, of which only the tables exist: the far side invents the rest. */
 	'qcow2-64GiB': async (work) => {
@@ -47,6 +63,12 @@ export const benchImages: Readonly<Record<string, (work: string) => Promise<Benc
 		return {name: 'qcow2-64GiB', format: 'qcow2', path: undefined, far, virtualBytes: 64 * 2 ** 30, sameAs: undefined};
 	},
 };
+
+async function unpack(image: {readonly path: string}, file: string): Promise<void> {
+	await withProgress('unpacking the image', () =>
+		run('qemu-img', ['convert', '-W', '-f', 'qcow2', '-O', 'raw', image.path, file]),
+	);
+}
 
 interface Mapped {
 	readonly start: number;

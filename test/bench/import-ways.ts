@@ -32,33 +32,51 @@ export interface Try {
 }
 
 const terminationName = 'termination';
+const downloadName = 'download';
 
 type Command = readonly [program: string, ...args: string[]];
 
 const convert = ['qemu-img', 'convert', '-W', '-m', '16', '-t', 'none'] as const;
 
 /** Undefined where the way does not exist for the image. */
-export function commandsOf(way: Way, image: BenchImage, place: Place): readonly Command[] | undefined {
-	const disk = path.join(place.claim, 'disk.img');
-	const {format} = image;
+function commandsOf(way: Way, image: BenchImage, place: Place): readonly Command[] | undefined {
 	switch (way) {
 		case 'onesnap':
 			return [[process.execPath, '--max-semi-space-size=2', '--max-old-space-size=64', place.importer]];
 		case 'local':
-			return image.path === undefined ? undefined : [[...convert, '-f', format, '-O', 'raw', image.path, disk]];
+			return image.path === undefined ? undefined : fromFile(image.path, image, place);
 		case 'scratch': {
-			const download = path.join(place.scratch, 'download');
+			if (image.path === undefined) return undefined;
+			const download = path.join(place.scratch, downloadName);
 			return [
 				['curl', '--silent', '--show-error', '--fail', '--output', download, place.url],
-				[...convert, '-f', format, '-O', 'raw', download, disk],
+				...fromFile(download, image, place),
 			];
 		}
 		case 'nbdkit': {
-			const conversion = [...convert, '-f', format, '-O', 'raw', '"$uri"', quoted(disk)].join(' ');
+			if (image.path === undefined || image.format === 'raw.zst') return undefined;
+			const conversion = [...convert, '-f', image.format, '-O', 'raw', '"$uri"', quoted(diskOf(place))].join(' ');
 			return [['nbdkit', '-U', '-', '--filter=readahead', 'curl', place.url, '--run', conversion]];
 		}
 	}
 	return way satisfies never;
+}
+
+function fromFile(file: string, {format}: BenchImage, place: Place): readonly Command[] {
+	const disk = diskOf(place);
+	if (format !== 'raw.zst') return [[...convert, '-f', format, '-O', 'raw', file, disk]];
+	return [
+		['zstd', '--decompress', '--quiet', '--sparse', '--force', file, '-o', disk],
+		['sync', disk],
+	];
+}
+
+export function isPossible(way: Way, image: BenchImage, place: Place): boolean {
+	return commandsOf(way, image, place) !== undefined;
+}
+
+export function diskOf({claim}: Pick<Place, 'claim'>): string {
+	return path.join(claim, 'disk.img');
 }
 
 /** The claim must be empty. What is put down for the time of the try is removed afterwards. */
@@ -76,7 +94,7 @@ export async function tryOnce(way: Way, image: BenchImage, place: Place): Promis
 	}
 	const seconds = (performance.now() - startedMs) / 1000;
 	if (way === 'onesnap' && !stopped) await checkImported(place);
-	await rm(path.join(place.scratch, 'download'), {force: true});
+	await rm(path.join(place.scratch, downloadName), {force: true});
 	return {seconds, stopped, residentBytes};
 }
 

@@ -24,27 +24,30 @@ import {report, withProgress} from '../cluster/progress.ts';
 import {table} from '../support/table.ts';
 import {FarServer, type Link} from './far-server.ts';
 import {type BenchImage, benchImages} from './import-images.ts';
-import {type Place, type Try, tryOnce, type Way, ways} from './import-ways.ts';
+import {diskOf, isPossible, type Place, type Try, tryOnce, type Way, ways} from './import-ways.ts';
 import {plotOf} from './plot.ts';
 
 const {values: options} = parseArgs({
 	options: {
 		rounds: {type: 'string', default: '5'},
 		image: {type: 'string', multiple: true, default: Object.keys(benchImages)},
-		case: {type: 'string', multiple: true, default: ['0', '20', '20/50', '100']},
+		case: {type: 'string', multiple: true},
 		way: {type: 'string', multiple: true, default: [...ways]},
 		plot: {type: 'string'},
 	},
 });
 const rounds = Number(options.rounds);
 if (!Number.isInteger(rounds) || rounds < 1) throw new Error('--rounds must be 1 or more');
+const usualCases = ['0', '20', '20/50', '100'];
+/** Ten gigabytes for each try: all cases would take half an hour. */
+const casesOfLarge = ['0', '20/50'];
 const wantedWays = ways.filter((way) => options.way.includes(way));
 const project = path.resolve(import.meta.dirname, '../..');
 
 /** What the others may take for one try; the slowest of them would take hours. */
-const limitMs = 45_000;
+const limitMs = 30_000;
 /** What a way may take for all its tries of a case before it gets no more of them. */
-const patienceMs = 30_000;
+const patienceMs = 15_000;
 
 interface Row {
 	readonly image: string;
@@ -88,7 +91,9 @@ for (const name of options.image) {
 	const image = await makeImage(work);
 	await using server = await FarServer.start(image.far);
 	// Without a way to compare with, it is about memory and bytes.
-	const links = image.path === undefined ? [{latencyMs: 0, bytesPerSecond: null}] : options.case.map(parseCase);
+	const usual = image.far.sizeBytes > 2 ** 32 ? casesOfLarge : usualCases;
+	const links =
+		image.path === undefined ? [{latencyMs: 0, bytesPerSecond: null}] : (options.case ?? usual).map(parseCase);
 	for (const link of links) rows.push(await measure(image, server, link));
 }
 
@@ -120,25 +125,17 @@ async function measure(image: BenchImage, server: FarServer, link: Link): Promis
 	};
 	await withProgress(shown, async () => {
 		// One more before, which nobody counts: programs and metadata come from the disk then. It is looked at closely instead.
-		if (wantedWays.includes('local')) await tryAndCount('local');
+		if (wantedWays.includes('local') && isPossible('local', image, place)) await tryAndCount('local');
 		await tryAndCount('onesnap');
 		if (image.sameAs !== undefined) {
-			await run('qemu-img', [
-				'compare',
-				'-f',
-				'qcow2',
-				'-F',
-				'raw',
-				image.sameAs,
-				path.join(folders.claim, 'disk.img'),
-			]);
+			await run('qemu-img', ['compare', '-f', 'qcow2', '-F', 'raw', image.sameAs, diskOf(folders)]);
 		}
 		for (let round = 0; round < rounds; round++) {
 			for (const index of wantedWays.keys()) {
 				// What one left behind must not always meet the same next one.
 				const way = wantedWays[(index + round) % wantedWays.length] ?? 'onesnap';
 				const before = tries[way] ?? [];
-				if (isTooSlow(way, before) || !exists(way, image)) continue;
+				if (isTooSlow(way, before) || !isPossible(way, image, place)) continue;
 				tries[way] = [...before, await tryAndCount(way)];
 			}
 		}
@@ -167,10 +164,6 @@ async function measure(image: BenchImage, server: FarServer, link: Link): Promis
 	};
 }
 
-function exists(way: Way, image: BenchImage): boolean {
-	return image.path !== undefined || way === 'onesnap';
-}
-
 /** The ways that all depends on get every round. */
 function isTooSlow(way: Way, tries: readonly Try[]): boolean {
 	if (way === 'onesnap' || way === 'local') return false;
@@ -179,7 +172,7 @@ function isTooSlow(way: Way, tries: readonly Try[]): boolean {
 
 /** Nothing of the try before is left, nor on its way to the disk: it would be the next one's time. */
 async function clear(image: BenchImage): Promise<void> {
-	await rm(path.join(folders.claim, 'disk.img'), {force: true});
+	await rm(diskOf(folders), {force: true});
 	await run('sync', ['--file-system', work]);
 	// GNU dd tells the kernel to forget the file.
 	if (image.path !== undefined) await run('dd', ['of=/dev/null', `if=${image.path}`, 'iflag=nocache', 'count=0']);

@@ -24,6 +24,7 @@ const evidence: Readonly<Record<string, readonly string[]>> = {
 	kmod: ['/sbin/modprobe', '/usr/sbin/modprobe'],
 	mount: ['/sbin/losetup', '/usr/sbin/losetup'],
 	openssl: ['/usr/bin/openssl'],
+	zstd: ['/usr/bin/zstd', '/usr/local/bin/zstd'],
 	curl: ['/usr/bin/curl', '/usr/local/bin/curl'],
 	nbdkit: ['/usr/bin/nbdkit', '/usr/sbin/nbdkit', '/usr/local/sbin/nbdkit'],
 	strace: ['/usr/bin/strace'],
@@ -54,7 +55,7 @@ export const packagesFor = {
 	hostileImages: ['strace', 'qemu-utils', 'xz-utils'],
 	images: ['buildah', 'debootstrap', 'qemu-utils', 'xz-utils', 'e2fsprogs', 'ca-certificates'],
 	/** What the importer is measured against. */
-	importBench: ['qemu-utils', 'curl', 'nbdkit'],
+	importBench: ['qemu-utils', 'curl', 'zstd', 'nbdkit'],
 } as const;
 
 /** Installs the Debian packages of one purpose that are not there yet. */
