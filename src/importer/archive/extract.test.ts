@@ -176,6 +176,24 @@ describe('an archive', () => {
 		await expect(unpack(many, {mostBytes: MiB})).rejects.toMatchObject({reason: 'ImageTooLarge'});
 	});
 
+	test('with folders in folders does not fit a small claim either, however short their names are', async () => {
+		const deep = Array.from({length: 40}, () => 'd').join('/');
+		const many = Array.from({length: 10}, (_, index) => entry({path: `${index}/${deep}/f`}));
+		await expect(unpack(archive(...many), {mostBytes: MiB})).rejects.toMatchObject({reason: 'ImageTooLarge'});
+	});
+
+	test('without an end does not fit, and takes no memory', async () => {
+		async function* endless() {
+			yield archive(entry({path: 'a'}, 'x'));
+			const zeros = Buffer.alloc(MiB);
+			for (;;) yield zeros;
+		}
+		const before = process.memoryUsage().arrayBuffers;
+		const options = {shown: 'it', mostBytes: 512 * MiB, signal: AbortSignal.timeout(30_000)};
+		await expect(extractArchive(endless(), folder, options)).rejects.toMatchObject({reason: 'ImageTooLarge'});
+		expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(500 * MiB);
+	});
+
 	test('leaves nothing of an earlier one, but what the file system needs', async () => {
 		await mkdir(join(folder, 'lost+found'));
 		await unpack(archive(entry({path: 'a/b/c'}, 'x'), entry({path: 'lost+found', type: 'Directory', mode: 0o700})));

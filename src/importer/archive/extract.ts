@@ -12,6 +12,10 @@ import {FileTree} from './file-tree.ts';
 const mostMetaBytes = 1024 * 1024;
 /** What an entry without content takes, at least: so that no number of them is for nothing. */
 const entryBytes = 512;
+/** What a folder takes, also one that is only named on the way to another: a short name may have two thousand of them. */
+const folderBytes = 4096;
+/** After the last entry: programs fill up to whole blocks of theirs. */
+const mostPaddingBytes = 64 * 1024 * 1024;
 
 export interface ExtractOptions {
 	/** Names the archive in messages. */
@@ -33,8 +37,7 @@ export async function extractArchive(
 	options: ExtractOptions,
 ): Promise<Extracted> {
 	const {signal} = options;
-	const tree = new FileTree(folder);
-	const extraction = new Extraction(tree, options);
+	const extraction = new Extraction(folder, options);
 	for await (const piece of pieces) {
 		signal.throwIfAborted();
 		// The archive's pieces are the network's memory, which is used again before all of them are written.
@@ -54,15 +57,21 @@ class Extraction {
 	#waiting = 0;
 	#entries = 0;
 	#bytes = 0;
+	#readBytes = 0;
+	/** The rest is padding. */
+	#isAtEnd = false;
 
-	constructor(tree: FileTree, options: ExtractOptions) {
-		this.#tree = tree;
+	constructor(folder: string, options: ExtractOptions) {
+		this.#tree = new FileTree(folder, {onFolder: () => this.#take(folderBytes)});
 		this.#options = options;
 		this.#failed.promise.catch(() => {});
 		// Told in advance: it would unpack by itself what it takes for gzip.
 		this.#parser = new Parser({maxMetaEntrySize: mostMetaBytes, brotli: false, zstd: false});
 		this.#parser.on('warn', (_code: string, message: string | Error) => {
 			this.#fail(this.#damaged(typeof message === 'string' ? message : message.message));
+		});
+		this.#parser.on('eof', () => {
+			this.#isAtEnd = true;
 		});
 		this.#parser.on('ignoredEntry', (entry: ReadEntry) => this.#fail(this.#ignored(entry)));
 		this.#parser.on('entry', (entry: ReadEntry) => {
@@ -76,6 +85,11 @@ class Extraction {
 
 	/** Resolves when the next piece may come. */
 	async write(piece: Buffer): Promise<void> {
+		this.#readBytes += piece.length;
+		// Heads and the ends of blocks are no more than what is counted for the entries.
+		if (this.#readBytes > 2 * this.#options.mostBytes + mostPaddingBytes) throw this.#tooLarge();
+		// The parser would keep it all.
+		if (this.#isAtEnd) return;
 		if (!this.#parser.write(piece)) {
 			await Promise.race([this.#failed.promise, new Promise<void>((resolve) => this.#parser.once('drain', resolve))]);
 		}
@@ -134,11 +148,18 @@ class Extraction {
 	}
 
 	#count({size}: ReadEntry): void {
-		const {shown, mostBytes} = this.#options;
 		this.#entries++;
-		this.#bytes += entryBytes + size;
-		if (this.#bytes <= mostBytes) return;
-		throw new WorkerError(
+		this.#take(entryBytes + size);
+	}
+
+	#take(bytes: number): void {
+		this.#bytes += bytes;
+		if (this.#bytes > this.#options.mostBytes) throw this.#tooLarge();
+	}
+
+	#tooLarge(): WorkerError {
+		const {shown, mostBytes} = this.#options;
+		return new WorkerError(
 			'ImageTooLarge',
 			`${shown} does not fit: what it unpacks to has more than ${mostBytes} bytes, which is what the claim holds. Ask for a larger claim.`,
 		);

@@ -40,8 +40,12 @@ export class FileTree {
 	/** What a folder is to be in the end: one that nothing may be written into, or whose time changes with each entry. */
 	readonly #later = new Map<string, Place>();
 
-	constructor(folder: string) {
+	readonly #onFolder: () => void;
+
+	/** `onFolder` is called before each folder that is made, and may throw. */
+	constructor(folder: string, {onFolder}: {readonly onFolder: () => void}) {
 		this.#folder = folder;
+		this.#onFolder = onFolder;
 	}
 
 	async makeFolder(place: Place): Promise<void> {
@@ -105,6 +109,7 @@ export class FileTree {
 			const found = await statOf(join(this.#folder, path));
 			if (found && !found.isDirectory()) throw refused(`${path} is a folder in one entry and none in another`);
 			if (!found) {
+				this.#onFolder();
 				await mkdir(join(this.#folder, path), ownRights);
 				this.#later.set(path, {names: names.slice(0, count + 1), mode: usualFolder, mtime: new Date()});
 			}
