@@ -4,7 +4,7 @@ import type {Log} from '../process/plain-log.ts';
 import {emptyFolder} from './archive/file-tree.ts';
 import {extractArchive, type Extracted} from './archive/extract.ts';
 import {FileRangeSource, type RangeSource} from './byte-source.ts';
-import {diskBytes, inWords, longestScratchBytes, type TargetCapacity, tooLarge} from './capacity.ts';
+import {diskBytes, inWords, longestScratchBytes, type TargetCapacity, tooLarge, tooLong} from './capacity.ts';
 import {ChecksumVerifier, parseChecksum} from './checksum.ts';
 import {type Compression, detectCompression} from './compression.ts';
 import {runCommand} from './command.ts';
@@ -133,7 +133,7 @@ class ImportWork implements AsyncDisposable {
 			case 'measureTarget':
 				return {capacity: await this.#target.capacity()};
 			case 'openSource':
-				return {source: await this.#openSource(observed.wants)};
+				return {source: await this.#openSource(observed)};
 			case 'unpackSource':
 				return {unpacked: true, source: await this.#unpack(step.compression)};
 			case 'extractArchive':
@@ -209,7 +209,7 @@ class ImportWork implements AsyncDisposable {
 		return this.#source;
 	}
 
-	async #openSource({oneStream}: Observed['wants']): Promise<NonNullable<Observed['source']>> {
+	async #openSource({wants: {oneStream}, capacity}: Observed): Promise<NonNullable<Observed['source']>> {
 		const {task, log, signal} = this.#options;
 		if (task.source.kind !== 'http') throw new Error('a blank disk has no source');
 		const [url, access] = await Promise.all([
@@ -224,14 +224,20 @@ class ImportWork implements AsyncDisposable {
 		const {shown, lengthBytes, contentType, head} = source;
 		const ranges = source.ranges !== undefined;
 		this.#file = shown;
-		this.#source = {...source, ...(source.stream && {stream: this.#transferred(source.stream, lengthBytes)})};
+		this.#source = {
+			...source,
+			...(source.stream && {stream: this.#transferred(source.stream, {lengthBytes, capacity})}),
+		};
 		const compression = detectCompression(head);
 		log.info({url: shown, lengthBytes, contentType, ranges, compression}, 'source opened');
 		return {shown, ranges, lengthBytes, compression};
 	}
 
 	/** The bytes of a stream as they come, for the checksum and for those who wait. */
-	async *#transferred(stream: AsyncIterable<Buffer>, lengthBytes: number | undefined): AsyncGenerator<Buffer> {
+	async *#transferred(
+		stream: AsyncIterable<Buffer>,
+		{lengthBytes, capacity}: {lengthBytes: number | undefined; capacity: TargetCapacity | undefined},
+	): AsyncGenerator<Buffer> {
 		// Where the server does not say, no more than the claim holds.
 		const most = lengthBytes ?? Number(this.#options.task.requestedBytes);
 		let bytes = 0;
@@ -239,6 +245,9 @@ class ImportWork implements AsyncDisposable {
 		for await (const piece of stream) {
 			this.#checksum?.update(piece);
 			bytes += piece.length;
+			// What is unpacked to nothing, or behind the end of an archive, is not counted elsewhere.
+			const excess = capacity && tooLong(capacity, bytes);
+			if (excess !== undefined) throw new WorkerError('ImageTooLarge', `${this.#file} is too long: ${excess}`);
 			this.#reportTransfer(Math.min(1, bytes / most));
 			yield piece;
 		}

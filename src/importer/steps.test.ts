@@ -142,9 +142,14 @@ describe('the steps of an import', () => {
 		}
 	});
 
-	test('a container that is read for ever is not begun', () => {
+	test('what would be read for ever is not begun', () => {
 		const facts = {capacity, format: 'qcow2' as const, source: {...source, lengthBytes: 2 ** 50}};
 		expect(walk({source: 'http', checksum: true, scratch: true}, facts).at(-1)).toBe('fail ImageTooLarge');
+		const packed = {...facts, source: {...facts.source, compression: 'gzip' as const}};
+		expect(walk({source: 'http', checksum: true, scratch: true}, packed).at(-1)).toBe('fail ImageTooLarge');
+		expect(walk({source: 'http', checksum: true, scratch: true, archive: true}, facts).at(-1)).toBe(
+			'fail ImageTooLarge',
+		);
 	});
 
 	test('a container without ranges is put down beside a device, where there is a folder for it', () => {

@@ -86,6 +86,10 @@ function nextForBlank({prepared}: Observed, capacity: TargetCapacity): ImportSte
 function nextForHttp(observed: Observed, capacity: TargetCapacity): ImportStep | undefined {
 	const {source, format, wants} = observed;
 	if (!source) return {do: 'openSource'};
+	if (!observed.written && (source.compression || wants.archive)) {
+		const failure = refusalOfFile(source, capacity);
+		if (failure) return {do: 'fail', failure};
+	}
 	if (source.compression && !observed.unpacked) return {do: 'unpackSource', compression: source.compression};
 	if (!observed.written) {
 		if (wants.archive) return nextForArchive(source.shown, capacity);

@@ -99,6 +99,16 @@ test('gzip that is filled up with zeros', async () => {
 	for (const length of [999, 2 ** 30]) expect((await unpacked('gzip', cut(padded, length))).equals(second)).toBe(true);
 });
 
+test('zstd of thousands of parts, where each carries something, but not of parts of nothing', async () => {
+	const part = zstdCompressSync(noise(1500));
+	const many = await unpacked('zstd', cut(Buffer.concat(Array.from({length: 1500}, () => part)), 65_536));
+	expect(many.length).toBe(1500 * 1500);
+	const nothing = Buffer.concat(Array.from({length: 1500}, () => zstdCompressSync(Buffer.alloc(0))));
+	await expect(unpacked('zstd', cut(nothing, 65_536))).rejects.toThrow(
+		expect.objectContaining({reason: 'InvalidImage', message: expect.stringContaining('next to nothing') as string}),
+	);
+});
+
 test('zstd with frames that carry nothing', async () => {
 	const packed = Buffer.concat([skippable, pack.zstd(second), skippable, pack.zstd(second), skippable]);
 	expect(detectCompression(packed)).toBe('zstd');

@@ -51,13 +51,22 @@ export function recycle({buffer, length}: Buffer): void {
 	if (isAlone && buffer instanceof ArrayBuffer) buffer.transfer(0);
 }
 
+/** Each part costs a millisecond: of honest files, those that can be read from the middle have the smallest, of some KiB. */
+const fewParts = 1000;
+const smallestPartBytes = 1024;
+
 async function* unpackParts(input: PackedInput, compression: 'gzip' | 'zstd'): AsyncGenerator<Buffer> {
-	for (;;) {
+	let unpackedBytes = 0;
+	for (let count = 1; ; count++) {
+		if (count > fewParts && unpackedBytes < count * smallestPartBytes) throw new Error('parts of next to nothing');
 		const decoder = decoders[compression]();
 		const feeding = feed(decoder, input).catch((error: unknown) => {
 			decoder.destroy(error instanceof Error ? error : new Error(String(error)));
 		});
-		for await (const piece of decoder as AsyncIterable<Buffer>) yield piece;
+		for await (const piece of decoder as AsyncIterable<Buffer>) {
+			unpackedBytes += piece.length;
+			yield piece;
+		}
 		await feeding;
 		if (input.isAtEnd) return;
 		if (compression === 'gzip') return await input.skipZeros();
