@@ -6,8 +6,9 @@ import {setTimeout as sleep} from 'node:timers/promises';
 export interface Taken {
 	/** Highest sum of what the processes had at their highest until then, in KiB, shared pages counted for each. */
 	readonly peakRssKiB: number;
-	/** Most that all files of the folder had together, and were allocated. */
-	readonly mostBytes: number;
+	/** Most that a file of the folder had, by its name. */
+	readonly mostBytes: ReadonlyMap<string, number>;
+	/** Most that was allocated for all of them together. */
 	readonly mostAllocatedBytes: number;
 }
 
@@ -18,16 +19,20 @@ export async function watchProcesses(
 	pid: number,
 	{folder, ignore, signal}: {readonly folder: string; readonly ignore: readonly string[]; readonly signal: AbortSignal},
 ): Promise<Taken> {
-	const taken = {peakRssKiB: 0, mostBytes: 0, mostAllocatedBytes: 0};
+	const mostBytes = new Map<string, number>();
+	const taken = {peakRssKiB: 0, mostBytes, mostAllocatedBytes: 0};
 	while (!signal.aborted) {
 		const rss = withDescendants(pid).map((each) => highestRssKiB(each, ignore));
 		taken.peakRssKiB = Math.max(
 			taken.peakRssKiB,
 			rss.reduce((sum, each) => sum + each, 0),
 		);
-		const {bytes, allocatedBytes} = sizeOf(folder);
-		taken.mostBytes = Math.max(taken.mostBytes, bytes);
-		taken.mostAllocatedBytes = Math.max(taken.mostAllocatedBytes, allocatedBytes);
+		const files = filesOf(folder);
+		for (const {name, bytes} of files) mostBytes.set(name, Math.max(mostBytes.get(name) ?? 0, bytes));
+		taken.mostAllocatedBytes = Math.max(
+			taken.mostAllocatedBytes,
+			files.reduce((sum, {allocatedBytes}) => sum + allocatedBytes, 0),
+		);
 		await sleep(periodMs, undefined, {signal}).catch(() => {});
 	}
 	return taken;
@@ -45,15 +50,12 @@ function highestRssKiB(pid: number, ignore: readonly string[]): number {
 	return Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1] ?? 0);
 }
 
-/** Of the files right in it. */
-function sizeOf(folder: string): {bytes: number; allocatedBytes: number} {
-	const stats = attempt(() => readdirSync(folder), []).map((name) =>
-		attempt(() => statSync(path.join(folder, name)), undefined),
-	);
-	return {
-		bytes: stats.reduce((sum, each) => sum + (each?.size ?? 0), 0),
-		allocatedBytes: stats.reduce((sum, each) => sum + (each?.blocks ?? 0) * 512, 0),
-	};
+/** Those right in it. */
+function filesOf(folder: string): ReadonlyArray<{name: string; bytes: number; allocatedBytes: number}> {
+	return attempt(() => readdirSync(folder), []).flatMap((name) => {
+		const found = attempt(() => statSync(path.join(folder, name)), undefined);
+		return found ? [{name, bytes: found.size, allocatedBytes: found.blocks * 512}] : [];
+	});
 }
 
 /** What is looked at may be gone. */

@@ -7,10 +7,11 @@
  *
  * `--only` takes the cases with this text in their name; a fuzzed one is named after its seed and number.
  */
-import {mkdtemp, rm} from 'node:fs/promises';
+import {execFile} from 'node:child_process';
+import {mkdtemp, readFile, rm, writeFile} from 'node:fs/promises';
 import {availableParallelism, tmpdir} from 'node:os';
 import path from 'node:path';
-import {parseArgs} from 'node:util';
+import {parseArgs, promisify} from 'node:util';
 import {ensurePackages} from '../../cluster/packages.ts';
 import {table} from '../../support/table.ts';
 import {makeBaseImages} from './base-images.ts';
@@ -18,6 +19,7 @@ import {placeCanaries} from './canaries.ts';
 import type {HostileCase} from './case.ts';
 import {allCases} from './cases.ts';
 import {type CaseReport, runCase} from './run-case.ts';
+import {parseTrace, straceCommand} from './trace.ts';
 
 const {values} = parseArgs({
 	options: {
@@ -30,10 +32,34 @@ const {values} = parseArgs({
 	allowNegative: true,
 });
 
+/** A wrong folder shows itself in hundreds of files. */
+const shownViolations = 8;
+
+function tell({group, name}: HostileCase, {violations, outcome, message}: CaseReport): void {
+	if (violations.length === 0) return;
+	console.log(`WRONG: ${group}: ${name} [${outcome}: ${message}]`);
+	for (const violation of violations.slice(0, shownViolations)) console.log(`    ${violation}`);
+	if (violations.length > shownViolations) console.log(`    and ${violations.length - shownViolations} more`);
+}
+
+/** Without this, a trace that sees nothing would look like a worker that does nothing wrong. */
+async function checkTrace(): Promise<void> {
+	const canary = path.join(folder, 'canary-of-the-trace');
+	const trace = path.join(folder, 'trace');
+	await writeFile(canary, '');
+	const [command = '', ...args] = [...straceCommand(trace), 'cat', canary];
+	await promisify(execFile)(command, args);
+	const touched = parseTrace(await readFile(trace, 'utf8'), folder);
+	if (!touched.some(({what}) => what === canary)) throw new Error('strace does not see that a file is opened');
+}
+
 const startedMs = performance.now();
 const folder = await mkdtemp(path.join(tmpdir(), 'onesnap-hostile-'));
 try {
-	if (values.trace) await ensurePackages('hostileImages');
+	if (values.trace) {
+		await ensurePackages('hostileImages');
+		await checkTrace();
+	}
 	const images = await makeBaseImages(path.join(folder, 'base'));
 	const cases = (canaries: Parameters<typeof allCases>[1]) =>
 		allCases(images, canaries, {seed: Number(values.seed), count: Number(values.fuzz)}).filter(({group, name}) =>
@@ -51,8 +77,7 @@ try {
 			const place = path.join(folder, `case-${worker}`);
 			const report = await runCase(hostile, {folder: place, canaries, traced: values.trace});
 			reports.push({hostile, report});
-			for (const violation of report.violations)
-				console.log(`WRONG: ${hostile.group}: ${hostile.name}: ${violation} [${report.outcome}: ${report.message}]`);
+			tell(hostile, report);
 		}
 	};
 	await Promise.all(Array.from({length: Number(values.workers)}, work));

@@ -1,7 +1,7 @@
 /** Hand-made: compressed sources, and archives. */
 import type {RequestListener, ServerResponse} from 'node:http';
 import {constants, gzipSync, zstdCompressSync} from 'node:zlib';
-import type {BaseImages} from './base-images.ts';
+import {type BaseImages, bombBytes} from './base-images.ts';
 import {type Canaries, type HostileCase, hostileClaimBytes} from './case.ts';
 import {withExtensions} from './qcow2-bytes.ts';
 import {type Entry, tar} from './tar-bytes.ts';
@@ -18,7 +18,7 @@ export function packedCases(images: BaseImages, canaries: Canaries): readonly Ho
 
 function compressed({raw, qcow2, vdi, xzBomb}: BaseImages, {file}: Canaries): readonly Made[] {
 	const tooLarge = {expect: ['ImageTooLarge'] as const};
-	const zeros = Buffer.alloc(512 * MiB);
+	const zeros = Buffer.alloc(bombBytes);
 	const gzBomb = gzipSync(zeros, {level: 9});
 	const zstBomb = zstdCompressSync(zeros);
 	const backed = withExtensions(qcow2, [], file);
@@ -31,10 +31,10 @@ function compressed({raw, qcow2, vdi, xzBomb}: BaseImages, {file}: Canaries): re
 	});
 	const nameless = Buffer.from([0x1f, 0x8b, 8, 8, 0, 0, 0, 0, 0, 3]);
 	return [
-		{name: 'gz, 512 MiB of zeros', source: gzBomb, ...tooLarge},
-		{name: 'zst, 512 MiB of zeros', source: zstBomb, ...tooLarge},
-		{name: 'xz, 512 MiB of zeros', source: xzBomb, ...tooLarge},
-		{name: 'gz, a qcow2 and 512 MiB of zeros', source: bombInside, ...tooLarge},
+		{name: 'gz, 128 MiB of zeros', source: gzBomb, ...tooLarge},
+		{name: 'zst, 128 MiB of zeros', source: zstBomb, ...tooLarge},
+		{name: 'xz, 128 MiB of zeros', source: xzBomb, ...tooLarge},
+		{name: 'gz, a qcow2 and 128 MiB of zeros', source: bombInside, ...tooLarge},
 		{name: 'gz in gz', source: gzipSync(gzipSync(raw)), expect: ['FormatNotSupported', 'InvalidImage']},
 		{name: 'gz, bombs in bombs', source: gzipSync(gzBomb), expect: ['FormatNotSupported', 'InvalidImage']},
 		{name: 'gz of a qcow2 with a backing file', source: gzipSync(backed), expect: ['ImageNotStandalone']},
@@ -202,8 +202,8 @@ function archives({raw}: BaseImages, {file, relative}: Canaries): readonly Made[
 			...tooLarge,
 		},
 		{
-			name: 'gz, a file of 512 MiB of zeros',
-			source: gzipSync(tar([{name: 'big', type: '0', content: Buffer.alloc(512 * MiB)}]), {level: 1}),
+			name: 'gz, a file of 128 MiB of zeros',
+			source: gzipSync(tar([{name: 'big', type: '0', content: Buffer.alloc(bombBytes)}]), {level: 1}),
 			...tooLarge,
 		},
 		{
