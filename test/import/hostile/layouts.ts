@@ -72,7 +72,7 @@ function vmdkLayout(image: Buffer, name: string): Layout {
 			...entriesAt('directory', {at: directoryAt, count: Math.ceil(grains / 512), size: 4}),
 			...entriesAt('table', {at: tableAt, count: grains, size: 4}),
 			// Of a stream: the length of the first compressed grain, and what else is in its head.
-			...entriesAt('grain', {at: Number(image.readUInt32LE(tableAt)) * sector, count: 3, size: 4}),
+			...entriesAt('grain', {at: image.readUInt32LE(tableAt) * sector, count: 3, size: 4}),
 		],
 		mend: asItIs,
 	};

@@ -47,7 +47,7 @@ async function checkTrace(): Promise<void> {
 	const canary = path.join(folder, 'canary-of-the-trace');
 	const trace = path.join(folder, 'trace');
 	await writeFile(canary, '');
-	const [command = '', ...args] = [...straceCommand(trace), 'cat', canary];
+	const [command = 'strace', ...args]: readonly string[] = [...straceCommand(trace), 'cat', canary];
 	await promisify(execFile)(command, args);
 	const touched = parseTrace(await readFile(trace, 'utf8'), folder);
 	if (!touched.some(({what}) => what === canary)) throw new Error('strace does not see that a file is opened');
