@@ -1,5 +1,5 @@
 import {describe, expect, test} from 'vitest';
-import {claimBytesFor, diskBytes, longestScratchBytes, type TargetCapacity, tooLarge, tooLong} from './capacity.ts';
+import {claimBytesFor, diskBytes, longestScratch, type TargetCapacity, tooLarge, tooLong} from './capacity.ts';
 
 const MiB = 1024 * 1024;
 const GiB = 1024 * MiB;
@@ -62,6 +62,9 @@ test('a file may be much longer than its disk, but not without end', () => {
 });
 
 test('a claim is not filled beyond what was asked for, whatever its file system has', () => {
-	expect(longestScratchBytes(filesystem({totalBytes: 1000 * GiB, availableBytes: 900 * GiB}))).toBe(GiB + 64 * MiB);
-	expect(longestScratchBytes(device)).toBe(4 * GiB + 64 * MiB);
+	expect(longestScratch(filesystem({totalBytes: 1000 * GiB, availableBytes: 900 * GiB}))).toEqual({
+		lengthBytes: 2 * GiB + 64 * MiB,
+		dataBytes: GiB,
+	});
+	expect(longestScratch(device)).toEqual({lengthBytes: 4 * GiB + 64 * MiB, dataBytes: 4 * GiB + 64 * MiB});
 });

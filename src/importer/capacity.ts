@@ -71,11 +71,16 @@ export function tooLong(capacity: TargetCapacity, fileBytes: number): string | u
 const containerBytes = 64 * mebibyte;
 
 /**
- * Most that is put down of a container. In a claim no more than was asked for, though its file system may have more, which is
- * then not this claim's; beside a device the disk with a snapshot or two. Zeros take no room, but time.
+ * Most that is put down of a container: how long it may be, and how much of that no zeros, which take no room but time. In a
+ * claim no more data than was asked for, though its file system may have more, which is then not this claim's; its length may
+ * be more, because tables and holes of some formats are longer than a small disk. Beside a device with a snapshot or two.
  */
-export function longestScratchBytes({volumeMode, requestedBytes, totalBytes}: TargetCapacity): number {
-	return containerBytes + (volumeMode === 'Filesystem' ? requestedBytes : 2 * totalBytes);
+export function longestScratch({volumeMode, requestedBytes, totalBytes}: TargetCapacity): {
+	readonly lengthBytes: number;
+	readonly dataBytes: number;
+} {
+	const lengthBytes = 2 * (volumeMode === 'Filesystem' ? requestedBytes : totalBytes) + containerBytes;
+	return {lengthBytes, dataBytes: volumeMode === 'Filesystem' ? requestedBytes : lengthBytes};
 }
 
 export function inWords(bytes: number): string {

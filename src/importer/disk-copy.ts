@@ -47,8 +47,8 @@ export async function* readThrough(window: ReadWindow, onShare: (share: number) 
 }
 
 export interface StreamCopyOptions {
-	/** May refuse to go on, before anything up to so many bytes is written. */
-	readonly check: (bytes: number) => void;
+	/** May refuse to go on, before so many bytes up to `endBytes` are written. */
+	readonly check: (endBytes: number, bytes: number) => void;
 	/** Of a stream of so many bytes that ends so, how many belong to the disk. */
 	readonly endOf?: (lastBytes: Buffer, lengthBytes: number) => number;
 	/** A piece is not needed any more. */
@@ -63,7 +63,7 @@ export async function copyStream(
 ): Promise<number> {
 	const aligner = new PieceAligner();
 	const write = async (buffer: Buffer, position: number, release: () => void) => {
-		check(position + buffer.length);
+		check(position + buffer.length, buffer.length);
 		await writer.write(buffer, position, release);
 	};
 	try {

@@ -14,7 +14,7 @@ import type {WorkerVolume} from '../api/worker-contract.ts';
 const MiB = 1024 * 1024;
 /** No multiple of 4096. */
 const rawBytes = 5 * MiB + 3 * 512;
-const claimBytes = 8 * MiB;
+const claimBytes = 12 * MiB;
 const isRoot = process.getuid?.() === 0;
 
 /** How qemu-img makes each, and the driver that reads it. */

@@ -233,8 +233,10 @@ function exchangeHttp1(
 			const onReset = () => {
 				isReset = true;
 			};
+			const forget = () => socket.off('error', onReset);
 			socket.once('error', onReset);
-			stream.once('close', () => socket.off('error', onReset));
+			// An answer that was read to its end is not closed; the connection goes on with the next one.
+			stream.once('end', forget).once('close', forget);
 			resolve({status: statusCode ?? 0, headers, body: stream, isCut: () => isReset});
 		});
 	});

@@ -63,6 +63,18 @@ async function readAll(source: OpenedHttpSource): Promise<Buffer> {
 	return Buffer.concat(pieces);
 }
 
+test('a connection that many requests go over keeps nothing of them', async () => {
+	const source = await openSource({access: {connections: 1}});
+	const warnings: Error[] = [];
+	const note = (warning: Error) => warnings.push(warning);
+	process.on('warning', note);
+	for (let start = 0; start < 40; start++) {
+		await source.ranges?.fetch({start, end: start + 1}, () => {}, AbortSignal.timeout(10_000));
+	}
+	process.off('warning', note);
+	expect(warnings).toEqual([]);
+});
+
 describe('every byte arrives, once and in order, from a server that', () => {
 	test.each<[string, ...Behaviour[]]>([
 		['behaves well', {}],

@@ -2,8 +2,8 @@
  * An NBD server (fixed newstyle, read-only, one export): how qemu-img reads a window. Each client is the other end of a pair of
  * sockets that has no name: nobody else can connect, and nothing is left of it when this process is killed.
  *
- * NBD is made for this: requests are pipelined and answered in any order, so qemu-img's sixteen coroutines really are
- * sixteen reads of the window. Simple replies are enough for a container format, which says itself what is a hole.
+ * NBD is made for this: requests are pipelined and answered in any order, so qemu-img's coroutines really are as
+ * many reads of the window. Simple replies are enough for a container format, which says itself what is a hole.
  * Protocol: https://github.com/NetworkBlockDevice/nbd/blob/master/doc/proto.md
  *
  * The export is announced larger than the source. qemu's block layer reads zeros beyond the end of a file it knows, so that a

@@ -4,7 +4,7 @@ import type {Log} from '../process/plain-log.ts';
 import {emptyFolder} from './archive/file-tree.ts';
 import {extractArchive, type Extracted} from './archive/extract.ts';
 import {FileRangeSource, type RangeSource} from './byte-source.ts';
-import {diskBytes, inWords, longestScratchBytes, type TargetCapacity, tooLarge, tooLong} from './capacity.ts';
+import {diskBytes, inWords, longestScratch, type TargetCapacity, tooLarge, tooLong} from './capacity.ts';
 import {ChecksumVerifier, parseChecksum} from './checksum.ts';
 import {type Compression, detectCompression} from './compression.ts';
 import {runCommand} from './command.ts';
@@ -303,11 +303,12 @@ class ImportWork implements AsyncDisposable {
 		this.#resources.defer(() => target.removeScratch());
 		const scratch = await target.openScratch();
 		this.#resources.defer(() => scratch.handle.close());
-		const mostBytes = longestScratchBytes(capacity);
-		const check = (bytes: number) => {
-			if (bytes > mostBytes) throw scratch.tooSmall(shown, mostBytes);
-		};
+		const most = longestScratch(capacity);
 		const writer = new SparseWriter(scratch.handle, {keepHoles: true});
+		const check = (endBytes: number, bytes: number) => {
+			if (endBytes > most.lengthBytes) throw scratch.tooSmall(shown, most.lengthBytes);
+			if (writer.writtenBytes + bytes > most.dataBytes) throw scratch.tooSmall(shown, most.dataBytes);
+		};
 		const lengthBytes = await copyStream(stream, writer, {check, onDone}).catch((error: unknown) => {
 			throw isNoSpace(error) ? scratch.full(shown) : error;
 		});

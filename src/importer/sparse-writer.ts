@@ -57,11 +57,17 @@ export class SparseWriter {
 	readonly #concurrency: number;
 	readonly #running = new Set<Promise<void>>();
 	#failure: unknown;
+	#writtenBytes = 0;
 
 	constructor(handle: FileHandle, {keepHoles, concurrency = 6}: SparseWriterOptions) {
 		this.#handle = handle;
 		this.#keepHoles = keepHoles;
 		this.#concurrency = concurrency;
+	}
+
+	/** Without the zeros; what is being written counts. */
+	get writtenBytes(): number {
+		return this.#writtenBytes;
 	}
 
 	/** Resolves when the next piece may come; `done` is called when the buffer is no longer needed. */
@@ -71,6 +77,7 @@ export class SparseWriter {
 			done();
 			return;
 		}
+		for (const {start, end} of runs) this.#writtenBytes += end - start;
 		const running = this.#writeRuns(buffer, position, runs)
 			.catch((error: unknown) => {
 				this.#failure ??= writeFailure(error);

@@ -1,7 +1,7 @@
 /**
  * Which bytes the read-ahead window fetches next and which it lets go: pure, so that it can be tested with any history.
  *
- * The source is cut into blocks. A reader (qemu-img with sixteen requests in flight, or a sequential loop) is seen as a few
+ * The source is cut into blocks. A reader (qemu-img with many requests in flight, or a sequential loop) is seen as a few
  * streams: places in the file that are read onwards from. A stream that keeps moving gets a deeper read-ahead, a place read
  * once gets none. What was read is let go first; what lies ahead of a stream is never let go for read-ahead.
  */

@@ -50,7 +50,7 @@ function paceLimits({budgetBytes, blockBytes, spanBytes, concurrency}: WindowTun
 	};
 }
 
-/** Requests of qemu-img overtake each other by no more than its own limit of sixteen with 2 MiB each, compressed to less. */
+/** Requests of qemu-img overtake each other by no more than its eight coroutines with 2 MiB each, compressed to less. */
 const nearBytes = 16 * 1024 * 1024;
 /** Connections that are kept free for reads that somebody waits for. */
 const demandConnections = 2;
