@@ -59,18 +59,20 @@ export class FarServer implements AsyncDisposable {
 
 	static async start(file: FarFile): Promise<FarServer> {
 		const child = fork(import.meta.filename, {execArgv: []});
+		let ending = false;
+		const ended = once(child, 'exit').then(() => {
+			if (!ending) throw new Error('the server of the image ended');
+		});
+		ended.catch(() => {});
 		const order = async (message: Order) => {
 			const reply = once(child, 'message');
 			child.send(message);
-			const ended = once(child, 'exit').then(() => {
-				throw new Error('the server of the image ended');
-			});
 			// oxlint-disable-next-line typescript/no-unsafe-type-assertion -- this same file wrote it
 			const [answer] = (await Promise.race([reply, ended])) as [Reply];
 			return answer;
 		};
 		const end = async () => {
-			const ended = once(child, 'exit');
+			ending = true;
 			child.kill();
 			await ended;
 		};
