@@ -1,6 +1,6 @@
 /** Reads a disk from front to back, several reads ahead, and finds out what of it is zero. */
 import {WorkerError} from '../importer/worker-error.ts';
-import {type DataRun, dataRuns} from '../importer/sparse-writer.ts';
+import {type DataRun, dataRuns} from '../importer/target/sparse-writer.ts';
 import type {DirectFile} from './direct-file.ts';
 import type {PageBuffers} from './page-buffers.ts';
 import {type PlannedPiece, planPieces} from './pieces.ts';

@@ -1,6 +1,6 @@
 /** Writes a disk from front to back, several writes at a time and without its zeros, and keeps the journal of it. */
-import type {DataRun} from '../importer/sparse-writer.ts';
-import {writeFailure} from '../importer/target.ts';
+import type {DataRun} from '../importer/target/sparse-writer.ts';
+import {writeFailure} from '../importer/target/target.ts';
 import type {Log} from '../process/plain-log.ts';
 import type {DirectFile} from './direct-file.ts';
 import {chunkBytes, type Piece} from './disk-reader.ts';

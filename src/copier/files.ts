@@ -2,7 +2,7 @@ import {readdir, rm} from 'node:fs/promises';
 import {join} from 'node:path';
 import {diskImageName} from '../api/worker-contract.ts';
 import {CommandError, runCommand} from '../importer/command.ts';
-import {journalName, scratchName, writeFailure} from '../importer/target.ts';
+import {journalName, scratchName, writeFailure} from '../importer/target/target.ts';
 
 /** Made by mkfs at the root of ext file systems, for root only. */
 const notOurs: ReadonlySet<string> = new Set(['lost+found', diskImageName, scratchName, journalName]);

@@ -3,7 +3,7 @@ import {constants} from 'node:fs';
 import {type FileHandle, open, stat} from 'node:fs/promises';
 import {join} from 'node:path';
 import type {WorkerVolume} from '../api/worker-contract.ts';
-import {deviceBytes, diskPath, journalName} from '../importer/target.ts';
+import {deviceBytes, diskPath, journalName} from '../importer/target/target.ts';
 import {journalBytes, type JournalRecord, readJournal} from './journal.ts';
 
 /** On a device this small it would be more trouble than the copy. */

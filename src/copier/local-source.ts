@@ -2,7 +2,7 @@
 import {constants} from 'node:fs';
 import {stat} from 'node:fs/promises';
 import type {WorkerVolume} from '../api/worker-contract.ts';
-import {deviceBytes, diskPath} from '../importer/target.ts';
+import {deviceBytes, diskPath} from '../importer/target/target.ts';
 import type {CopySource, DiskWanted} from './copy-source.ts';
 import {DirectFile} from './direct-file.ts';
 import {chunkBytes, readPieces} from './disk-reader.ts';

@@ -1,8 +1,8 @@
 /** Does one step after the other until the copy is there, or cannot be. */
 import {constants} from 'node:fs';
 import type {CopyTask, ReceiveTask, WorkerResult} from '../api/worker-contract.ts';
-import {inWords} from '../importer/capacity.ts';
-import {Target} from '../importer/target.ts';
+import {inWords} from '../importer/target/capacity.ts';
+import {Target} from '../importer/target/target.ts';
 import {asWorkerError} from '../importer/worker-error.ts';
 import type {Log} from '../process/plain-log.ts';
 import type {CopySource} from './copy-source.ts';

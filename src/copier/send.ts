@@ -3,7 +3,7 @@ import {constants} from 'node:fs';
 import type {AddressInfo} from 'node:net';
 import type {TLSSocket} from 'node:tls';
 import type {SendTask, WorkerResult} from '../api/worker-contract.ts';
-import {diskPath} from '../importer/target.ts';
+import {diskPath} from '../importer/target/target.ts';
 import {asWorkerError, WorkerError} from '../importer/worker-error.ts';
 import type {Log} from '../process/plain-log.ts';
 import {limitSilence, readKey, serveTls, stallMs as defaultStallMs} from './copy-tls.ts';

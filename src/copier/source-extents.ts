@@ -1,8 +1,8 @@
 /** Where a disk has data. A file system knows its holes; a block device does not tell, and is read whole. */
 import type {WorkerVolume} from '../api/worker-contract.ts';
 import {CommandError, runCommand} from '../importer/command.ts';
-import {imageOptions} from '../importer/image-options.ts';
-import {diskNode} from '../importer/target.ts';
+import {imageOptions} from '../importer/qemu/image-options.ts';
+import {diskNode} from '../importer/target/target.ts';
 
 export interface Extent {
 	readonly start: number;

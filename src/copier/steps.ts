@@ -1,6 +1,6 @@
 /** The phases of a copy: what is known so far -> the one thing to do next. Pure; run.ts does it. */
 import type {VolumeMode} from '../api/worker-contract.ts';
-import {diskBytes, inWords, type TargetCapacity, usableBytes} from '../importer/capacity.ts';
+import {diskBytes, inWords, type TargetCapacity, usableBytes} from '../importer/target/capacity.ts';
 import {WorkerError} from '../importer/worker-error.ts';
 import type {JournalRecord} from './journal.ts';
 

@@ -2,7 +2,7 @@
 import {type ChildProcessByStdio, spawn} from 'node:child_process';
 import type {Readable, Writable} from 'node:stream';
 import {CommandError, runCommand} from '../importer/command.ts';
-import {writeFailure} from '../importer/target.ts';
+import {writeFailure} from '../importer/target/target.ts';
 import {WorkerError} from '../importer/worker-error.ts';
 
 const environment = {PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C'};

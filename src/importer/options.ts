@@ -10,9 +10,9 @@ import {
 	workerTaskVariable,
 } from '../api/worker-contract.ts';
 import {parseChecksum} from './checksum.ts';
-import type {ProxyAccess} from './http-connections.ts';
-import {defaultHttpTuning, type HttpTuning} from './http-source.ts';
-import type {HttpAccess} from './http-request.ts';
+import type {ProxyAccess} from './http/http-connections.ts';
+import {defaultHttpTuning, type HttpTuning} from './http/http-source.ts';
+import type {HttpAccess} from './http/http-request.ts';
 import {WorkerError} from './worker-error.ts';
 
 const volumeSchema = z.object({

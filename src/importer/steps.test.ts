@@ -1,5 +1,5 @@
 import {describe, expect, test} from 'vitest';
-import type {TargetCapacity} from './capacity.ts';
+import type {TargetCapacity} from './target/capacity.ts';
 import {type ImportStep, nextStep, type Observed} from './steps.ts';
 
 const MiB = 1024 * 1024;

@@ -2,11 +2,11 @@
  * The phases of an import: what is known so far -> the one thing to do next. Pure; run.ts does it and adds what came of it.
  */
 import type {Extracted} from './archive/extract.ts';
-import {diskBytes, type TargetCapacity, tooLarge, tooLong, usableBytes} from './capacity.ts';
-import type {Compression} from './compression.ts';
-import {type ImageFormat, isContainer} from './detect-format.ts';
-import type {ContainerFormat, ImageHeader} from './image-header.ts';
-import {vhdFooterBytes} from './vhd-footer.ts';
+import {diskBytes, type TargetCapacity, tooLarge, tooLong, usableBytes} from './target/capacity.ts';
+import type {Compression} from './compression/compression.ts';
+import {type ImageFormat, isContainer} from './formats/detect-format.ts';
+import type {ContainerFormat, ImageHeader} from './formats/image-header.ts';
+import {vhdFooterBytes} from './formats/vhd-footer.ts';
 import {WorkerError} from './worker-error.ts';
 
 export interface Observed {

@@ -12,7 +12,7 @@ import {LocalSource} from '../../src/copier/local-source.ts';
 import {parseCopierTask} from '../../src/copier/options.ts';
 import {RemoteSource} from '../../src/copier/remote-source.ts';
 import {runCopy} from '../../src/copier/run.ts';
-import {deviceBytes} from '../../src/importer/target.ts';
+import {deviceBytes} from '../../src/importer/target/target.ts';
 import {silentLogger} from '../../src/process/log.ts';
 
 const killAtBytes = Number(process.env['KILL_AT_BYTES'] ?? Number.POSITIVE_INFINITY);

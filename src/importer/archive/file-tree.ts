@@ -6,8 +6,8 @@ import {constants} from 'node:fs';
 import {chmod, link, lstat, lutimes, mkdir, open, readdir, rm, symlink, unlink, utimes} from 'node:fs/promises';
 import {join} from 'node:path';
 import type {ReadEntry} from 'tar';
-import {SparseWriter} from '../sparse-writer.ts';
-import {writeFailure} from '../target.ts';
+import {SparseWriter} from '../target/sparse-writer.ts';
+import {writeFailure} from '../target/target.ts';
 import {WorkerError} from '../worker-error.ts';
 
 /** No setuid, no setgid, no sticky bit. */
