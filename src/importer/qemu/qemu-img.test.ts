@@ -1,6 +1,6 @@
 import {describe, expect, test} from 'vitest';
 import {imageOptions} from './image-options.ts';
-import {lacksNativeAio, lastPercent} from './qemu-img.ts';
+import {lacksNativeAio, lastPercent, parseImageInfo} from './qemu-img.ts';
 
 describe('an image is named by its drivers', () => {
 	test('qcow2 on a socket', () => {
@@ -34,4 +34,9 @@ test.each([
 	['    (12.', undefined],
 ])('progress in %j', (text, percent) => {
 	expect(lastPercent(text)).toBe(percent);
+});
+
+test('a disk of more bytes than a number holds exactly is one that is too large, not a mistake of ours', () => {
+	const {virtualBytes} = parseImageInfo('{"virtual-size": 18446744073709551104, "format": "vhdx"}');
+	expect(virtualBytes).toBeGreaterThan(2 ** 63);
 });

@@ -51,7 +51,7 @@ function entriesAt(
 	return Array.from({length: count}, (_, index) => ({name: `${name}[${index}]`, at: at + index * size, size}));
 }
 
-/** Virtual Disk Format 5.0, "hosted sparse extent header". */
+/** Virtual Disk Format 5.0, "hosted sparse extent header", without its overhead: qemu compares that with the length of the file alone. */
 function vmdkLayout(image: Buffer, name: string): Layout {
 	// That of a stream is in its footer.
 	const header = image.readBigUInt64LE(56) === 2n ** 64n - 1n ? image.length - 2 * sector : 0;
@@ -64,7 +64,7 @@ function vmdkLayout(image: Buffer, name: string): Layout {
 		image,
 		bigEndian: false,
 		fields: fieldsOf(
-			'version:4:4 flags:8:4 capacity:12:8 grainSize:20:8 descriptorOffset:28:8 descriptorSize:36:8 tableEntries:44:4 otherDirectory:48:8 directory:56:8 overhead:64:8 checkBytes:73:4 compression:77:2',
+			'version:4:4 flags:8:4 capacity:12:8 grainSize:20:8 descriptorOffset:28:8 descriptorSize:36:8 tableEntries:44:4 otherDirectory:48:8 directory:56:8 checkBytes:73:4 compression:77:2',
 		).flatMap((field) =>
 			header === 0 ? [field] : [field, {...field, name: `footer's ${field.name}`, at: field.at + header}],
 		),
