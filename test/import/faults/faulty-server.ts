@@ -68,6 +68,8 @@ class ScenarioServer implements FaultyServer {
 	#restarting: Promise<void> | undefined;
 	#requests = 0;
 	#placed = 0;
+	/** By place: redirects to it that nobody followed yet. Whoever comes late from one is let in. */
+	readonly #expected = new Map<number, number>();
 	#seen = emptySeen();
 
 	constructor(options: FaultyServerOptions) {
@@ -184,7 +186,8 @@ class ScenarioServer implements FaultyServer {
 		const place = placeLasts === undefined ? 0 : Math.floor(this.#placed / placeLasts);
 		const [, kind, numberText] = /^\/(image|hop|place)\/?(\d*)$/.exec(request.url ?? '') ?? [];
 		if (kind === 'place') {
-			if (place - Number(numberText) < placesGood) {
+			const isOld = place - Number(numberText) >= placesGood;
+			if (!isOld || this.#follows(Number(numberText))) {
 				this.#placed++;
 				return false;
 			}
@@ -193,9 +196,16 @@ class ScenarioServer implements FaultyServer {
 			return true;
 		}
 		const hop = kind === 'hop' ? Number(numberText) : 0;
+		if (hop + 1 >= redirects) this.#expected.set(place, (this.#expected.get(place) ?? 0) + 1);
 		const location = hop + 1 < redirects ? `/hop/${hop + 1}` : `/place/${place}`;
 		response.writeHead(hop % 2 === 0 ? 302 : 307, {location}).end();
 		return true;
+	}
+
+	#follows(place: number): boolean {
+		const expected = this.#expected.get(place) ?? 0;
+		this.#expected.set(place, Math.max(0, expected - 1));
+		return expected > 0;
 	}
 
 	async #serve({request, response, fault, file, isFirst}: Answering): Promise<void> {
