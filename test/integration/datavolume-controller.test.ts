@@ -89,7 +89,7 @@ const refused: readonly Refused[] = [
 	{
 		what: 'an archive on a device',
 		spec: {source: image, contentType: 'archive', storage: {...standard, volumeMode: 'Block'}},
-		phase: 'Failed',
+		phase: '',
 		reason: 'ErrClaimNotValid',
 		message: 'ContentType Archive cannot have block volumeMode',
 	},
