@@ -16,6 +16,8 @@ export default defineConfig({
 						'images/**/*.test.ts',
 					],
 					globalSetup: ['test/support/unit-setup.ts'],
+					// Of two cores one would be left alone.
+					maxWorkers: '100%',
 					// Who hangs ends here; how fast this machine is decides nothing.
 					testTimeout: 120_000,
 					hookTimeout: 120_000,
