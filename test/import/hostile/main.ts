@@ -32,6 +32,8 @@ const {values} = parseArgs({
 	allowNegative: true,
 });
 
+/** The whole takes ten minutes. */
+const progressCases = 50;
 /** A wrong folder shows itself in hundreds of files. */
 const shownViolations = 8;
 
@@ -78,6 +80,7 @@ try {
 			const report = await runCase(hostile, {folder: place, canaries, traced: values.trace});
 			reports.push({hostile, report});
 			tell(hostile, report);
+			if (reports.length % progressCases === 0) console.log(`${reports.length} of ${own.length} cases`);
 		}
 	};
 	await Promise.all(Array.from({length: Number(values.workers)}, work));
