@@ -2,10 +2,9 @@ import {readdir, rm} from 'node:fs/promises';
 import {join} from 'node:path';
 import {diskImageName} from '../api/worker-contract.ts';
 import {CommandError, runCommand} from '../importer/command.ts';
-import {journalName, scratchName, writeFailure} from '../importer/target/target.ts';
+import {journalName, lostAndFound, scratchName, syncFileSystem, writeFailure} from '../importer/target/target.ts';
 
-/** Made by mkfs at the root of ext file systems, for root only. */
-const notOurs: ReadonlySet<string> = new Set(['lost+found', diskImageName, scratchName, journalName]);
+const notOurs: ReadonlySet<string> = new Set([lostAndFound, diskImageName, scratchName, journalName]);
 
 /** What lies at the root of a volume beside the disk. */
 export async function otherEntries(folder: string): Promise<string[]> {
@@ -30,7 +29,7 @@ export async function copyEntries(
 	const args = ['--recursive', '--no-dereference', `--preserve=${keep}`, '--sparse=always', '--reflink=auto'];
 	try {
 		await runCommand('cp', [...args, '--', ...entries.map((name) => join(from, name)), to], {signal});
-		await runCommand('sync', ['--file-system', to], {signal});
+		await syncFileSystem(to, signal);
 	} catch (error) {
 		throw error instanceof CommandError ? writeFailure(error) : error;
 	}

@@ -1,8 +1,8 @@
 /** Trees of files as a tar stream, with modes, times, links and holes; owners only where this user may give files away. */
 import {type ChildProcessByStdio, spawn} from 'node:child_process';
 import type {Readable, Writable} from 'node:stream';
-import {CommandError, runCommand} from '../importer/command.ts';
-import {writeFailure} from '../importer/target/target.ts';
+import {CommandError} from '../importer/command.ts';
+import {syncFileSystem, writeFailure} from '../importer/target/target.ts';
 import {WorkerError} from '../importer/worker-error.ts';
 
 const environment = {PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C'};
@@ -74,7 +74,7 @@ export async function unpackTree(
 		}
 		tar.stdin.end();
 		await ended;
-		await runCommand('sync', ['--file-system', folder], {signal});
+		await syncFileSystem(folder, signal);
 	} catch (error) {
 		signal.throwIfAborted();
 		throw error instanceof CommandError ? writeFailure(error) : error;

@@ -7,7 +7,6 @@ import {FileRangeSource, type RangeSource} from './window/byte-source.ts';
 import {diskBytes, inWords, longestScratch, type TargetCapacity, tooLarge, tooLong} from './target/capacity.ts';
 import {ChecksumVerifier, parseChecksum} from './checksum.ts';
 import {type Compression, detectCompression} from './compression/compression.ts';
-import {runCommand} from './command.ts';
 import {copyRanges, copyStream, readThrough} from './target/disk-copy.ts';
 import {checkHeader} from './formats/check-header.ts';
 import {checkRawLength, detectFormat, detectionBytes, isContainer} from './formats/detect-format.ts';
@@ -19,7 +18,7 @@ import {defaultRetryPolicy, type RetryPolicy} from './http/retry-delay.ts';
 import {readWindow, ServedImage} from './qemu/served-image.ts';
 import {SparseWriter} from './target/sparse-writer.ts';
 import {type ImportStep, nextStep, type Observed} from './steps.ts';
-import {isNoSpace, Target} from './target/target.ts';
+import {isNoSpace, syncFileSystem, Target} from './target/target.ts';
 import {recycle, unpack} from './compression/unpack.ts';
 import {defaultWindowTuning, ReadWindow, type WindowOptions, type WindowTuning} from './window/window.ts';
 import {fixedVhdBytes, vhdFooterBytes} from './formats/vhd-footer.ts';
@@ -166,7 +165,7 @@ class ImportWork implements AsyncDisposable {
 				await this.#target.allocateRest(observed.image?.virtualBytes ?? 0, step.sizeBytes);
 				return {allocated: true};
 			case 'syncTarget':
-				await this.#target.sync();
+				await this.#sync(observed.wants);
 				return {synced: true};
 		}
 		return step satisfies never;
@@ -287,10 +286,15 @@ class ImportWork implements AsyncDisposable {
 
 	async #extract(mostBytes: number): Promise<Extracted> {
 		const {task, signal} = this.#options;
-		const folder = task.target.path;
-		const extracted = await extractArchive(this.#wholeSource(), folder, {shown: this.#opened.shown, mostBytes, signal});
-		await runCommand('sync', ['--file-system', folder], {signal});
-		return extracted;
+		return extractArchive(this.#wholeSource(), task.target.path, {shown: this.#opened.shown, mostBytes, signal});
+	}
+
+	/** What was made survives a power cut from here on. */
+	async #sync({archive}: Observed['wants']): Promise<void> {
+		const {task, signal} = this.#options;
+		// No file of an archive is the target's: neither a disk.img nor what lies beside one while it is written.
+		if (archive) await syncFileSystem(task.target.path, signal);
+		else await this.#target.sync();
 	}
 
 	/** Puts down an image that comes as a stream, for a format that is read here and there. */

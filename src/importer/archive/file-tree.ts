@@ -7,7 +7,7 @@ import {chmod, link, lstat, lutimes, mkdir, open, readdir, rm, symlink, unlink, 
 import {join} from 'node:path';
 import type {ReadEntry} from 'tar';
 import {SparseWriter} from '../target/sparse-writer.ts';
-import {writeFailure} from '../target/target.ts';
+import {lostAndFound, writeFailure} from '../target/target.ts';
 import {WorkerError} from '../worker-error.ts';
 
 /** No setuid, no setgid, no sticky bit. */
@@ -16,8 +16,6 @@ const rights = 0o777;
 const usualFolder = 0o755;
 /** Until all is in it. */
 const ownRights = 0o700;
-/** What mkfs makes. */
-const lostAndFound = 'lost+found';
 
 export interface Place {
 	/** From the tree's folder; empty for that folder itself. */

@@ -69,6 +69,17 @@ describe('an archive becomes the files of a claim', () => {
 		},
 	);
 
+	test('also files that are called as what the import of a disk leaves behind', async () => {
+		const leftovers = join(work, 'leftovers');
+		await mkdir(leftovers);
+		for (const name of ['disk.img', 'disk.img.journal', 'disk.img.scratch'])
+			await writeFile(join(leftovers, name), name);
+		await run('tar', ['-cf', join(work, 'leftovers.tar'), '-C', leftovers, '.']);
+		server.serve('/leftovers.tar', await readFile(join(work, 'leftovers.tar')));
+		await extract('/leftovers.tar');
+		expect(await readdir(claim)).toEqual(expect.arrayContaining(await readdir(leftovers)));
+	});
+
 	test('whatever an earlier try left', async () => {
 		server.behave('/files.tar');
 		await mkdir(join(claim, 'boot/kernel'), {recursive: true});

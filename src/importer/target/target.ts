@@ -18,6 +18,8 @@ import {WorkerError} from '../worker-error.ts';
 export const scratchName = 'disk.img.scratch';
 /** How far a copy is, for the try after a kill. Removed before success. */
 export const journalName = 'disk.img.journal';
+/** Made by mkfs at the root of ext file systems, for root only. */
+export const lostAndFound = 'lost+found';
 /** Readable and writable for KubeVirt's group, as CDI leaves it. */
 const diskMode = 0o660;
 
@@ -253,6 +255,11 @@ export function isNoSpace(error: unknown): boolean {
 }
 
 const noSpace = /ENOSPC|No space left/;
+
+/** Everything that was written below the folder survives a power cut from here on. Rejects with a CommandError. */
+export async function syncFileSystem(folder: string, signal: AbortSignal): Promise<void> {
+	await runCommand('sync', ['--file-system', folder], {signal});
+}
 
 /** A failed write, in words. */
 export function writeFailure(error: unknown): WorkerError {
