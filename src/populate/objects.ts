@@ -420,15 +420,26 @@ export function makeImportPrivate(
 	const files = Object.entries(privateFilesOf(source, settings));
 	if (files.length === 0) return undefined;
 	return {
+		...secretOf(target, prime, {name: importPrivateName(uidOf(target)), component: 'importer'}),
+		data: Object.fromEntries(files.map(([name, text]) => [name, Buffer.from(text).toString('base64')])),
+	};
+}
+
+/** Without data. Goes with the prime claim. */
+function secretOf(
+	target: PersistentVolumeClaim,
+	prime: PersistentVolumeClaim,
+	{name, component}: {readonly name: string; readonly component: Parameters<typeof bookkeeping>[1]},
+): DataObject {
+	return {
 		apiVersion: 'v1',
 		kind: 'Secret',
 		metadata: {
-			name: importPrivateName(uidOf(target)),
+			name,
 			namespace: prime.metadata.namespace ?? '',
-			...bookkeeping(target, 'importer'),
+			...bookkeeping(target, component),
 			ownerReferences: [ownedBy(prime)],
 		},
-		data: Object.fromEntries(files.map(([name, text]) => [name, Buffer.from(text).toString('base64')])),
 	};
 }
 
@@ -546,16 +557,7 @@ export function senderAddressOf(worker: Pod): string | undefined {
 
 /** The Secret of a copy's two Pods without its key, which is drawn when it is written. Goes with the prime claim. */
 export function makeCopyKey(target: PersistentVolumeClaim, prime: PersistentVolumeClaim): DataObject {
-	return {
-		apiVersion: 'v1',
-		kind: 'Secret',
-		metadata: {
-			name: copyKeyName(uidOf(target)),
-			namespace: prime.metadata.namespace ?? '',
-			...bookkeeping(target, 'cdi-clone-source'),
-			ownerReferences: [ownedBy(prime)],
-		},
-	};
+	return secretOf(target, prime, {name: copyKeyName(uidOf(target)), component: 'cdi-clone-source'});
 }
 
 function sizing(prime: PersistentVolumeClaim, volumeMode: VolumeMode, settings: WorkerSettings) {

@@ -4,6 +4,7 @@
  * Format: https://gitlab.com/qemu-project/qemu/-/blob/master/docs/interop/qcow2.txt
  */
 import type {ImageHeader} from './image-header.ts';
+import {damagedImage} from './damaged-image.ts';
 import {WorkerError} from '../worker-error.ts';
 
 interface Qcow2Header {
@@ -18,11 +19,7 @@ const shortestHeader = 72;
 const dataFileBit = 0b100n;
 
 function parseQcow2Header(head: Buffer, shown: string): Qcow2Header {
-	const damaged = (why: string) =>
-		new WorkerError(
-			'InvalidImage',
-			`${shown} begins as a qcow2 image, but ${why}. It is damaged or was not uploaded whole.`,
-		);
+	const damaged = damagedImage('qcow2', shown);
 	if (head.length < shortestHeader) throw damaged(`has only ${head.length} bytes`);
 	const version = head.readUInt32BE(4);
 	if (version !== 2 && version !== 3) {

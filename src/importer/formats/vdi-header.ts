@@ -1,5 +1,6 @@
 /** The gate in front of a VirtualBox disk image. Format: qemu's block/vdi.c and VirtualBox's VDICore.h. */
 import type {ImageHeader} from './image-header.ts';
+import {damagedImage} from './damaged-image.ts';
 import {WorkerError} from '../worker-error.ts';
 
 export const vdiMagic = {at: 0x40, magic: Buffer.from([0x7f, 0x10, 0xda, 0xbe])};
@@ -8,11 +9,7 @@ const headerBytes = 0x200;
 const imageType = {undo: 3, differencing: 4} as const;
 
 export function checkVdiHeader(head: Buffer, shown: string): ImageHeader {
-	const damaged = (why: string) =>
-		new WorkerError(
-			'InvalidImage',
-			`${shown} begins as a vdi image, but ${why}. It is damaged or was not uploaded whole.`,
-		);
+	const damaged = damagedImage('vdi', shown);
 	if (head.length < headerBytes) throw damaged(`has only ${head.length} bytes`);
 	const type = head.readUInt32LE(0x4c);
 	const isLinked = [0x1a8, 0x1b8].some((at) => head.subarray(at, at + 16).some((byte) => byte !== 0));

@@ -3,6 +3,7 @@
  * differencing one has a copy at its beginning, a fixed one is a raw disk with nothing else.
  * Format: "Virtual Hard Disk Image Format Specification".
  */
+import {damagedImage} from './damaged-image.ts';
 import type {ImageHeader} from './image-header.ts';
 import {WorkerError} from '../worker-error.ts';
 
@@ -16,10 +17,7 @@ const checksumAt = 64;
 export function checkVhdHeader(head: Buffer, shown: string): ImageHeader {
 	const footer = head.subarray(0, vhdFooterBytes);
 	if (!isVhdFooter(footer)) {
-		throw new WorkerError(
-			'InvalidImage',
-			`${shown} begins as a vhd image, but the checksum of its header is wrong. It is damaged or was not uploaded whole.`,
-		);
+		throw damagedImage('vhd', shown)('the checksum of its header is wrong');
 	}
 	const type = footer.readUInt32BE(60);
 	if (type === diskType.differencing) {

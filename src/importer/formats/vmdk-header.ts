@@ -4,6 +4,7 @@
  * Format: "Virtual Disk Format 5.0" by VMware; what qemu makes of it: block/vmdk.c.
  */
 import type {ImageHeader} from './image-header.ts';
+import {damagedImage} from './damaged-image.ts';
 import {WorkerError} from '../worker-error.ts';
 
 export const vmdkMagic = Buffer.from('KDMV');
@@ -26,11 +27,7 @@ const largestGrainSectors = 0x20_0000n;
 const compressedFlag = 1 << 16;
 
 export function checkVmdkHeader(head: Buffer, shown: string): ImageHeader {
-	const damaged = (why: string) =>
-		new WorkerError(
-			'InvalidImage',
-			`${shown} begins as a vmdk image, but ${why}. It is damaged or was not uploaded whole.`,
-		);
+	const damaged = damagedImage('vmdk', shown);
 	if (head.length < shortestHeader) throw damaged(`has only ${head.length} bytes`);
 	const capacity = head.readBigUInt64LE(12);
 	const text = head.subarray(descriptor.start, descriptor.end).toString('latin1');
