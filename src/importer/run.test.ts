@@ -7,22 +7,15 @@ import {setTimeout as sleep} from 'node:timers/promises';
 import {afterAll, beforeAll, beforeEach, describe, expect, test, vi} from 'vitest';
 import {attachLoop, convertToQcow2, digestOf, makeRawDisk, noise, qemuImg} from '../../test/support/disk-images.ts';
 import {type Behaviour, type ImageServer, startImageServer} from '../../test/support/image-server.ts';
-import {type ImportTask, parseTerminationMessage, type WorkerResult} from '../api/worker-contract.ts';
-import {silentLogger} from '../process/log.ts';
-import {defaultImportTuning, type ImportTuning, runImport} from './run.ts';
+import {importTask, importTo, type TaskChanges} from '../../test/support/import-runs.ts';
+import {parseTerminationMessage, type WorkerResult, type WorkerVolume} from '../api/worker-contract.ts';
+import {defaultImportTuning} from './run.ts';
 
 const MiB = 1024 * 1024;
 const diskBytes = 48 * MiB;
 const claimBytes = 64 * MiB;
 /** Where a qcow2 header names its first table. */
 const l1TableOffsetAt = 40;
-
-/** Small enough that the window must let go and stream while a test image passes. */
-const tuning: ImportTuning = {
-	http: {stallMs: 2000, connections: 12},
-	retry: {attempts: 5, baseMs: 5, longestMs: 50},
-	window: {budgetBytes: 6 * MiB, blockBytes: 64 * 1024, spanBytes: 256 * 1024, concurrency: 6},
-};
 
 let folder = '';
 let claim = '';
@@ -62,32 +55,17 @@ beforeEach(async () => {
 	await mkdir(claim);
 });
 
-type TaskChanges = Partial<Omit<ImportTask, 'source'>> & {source?: ImportTask['source']};
-
-function taskFor(path: string, changes: TaskChanges = {}): ImportTask {
-	return {
-		source: {kind: 'http', url: `${server.url}${path}`},
-		target: {volumeMode: 'Filesystem', path: claim},
-		ownerUid: 'uid',
-		requestedBytes: String(claimBytes),
-		filesystemOverhead: 0,
-		preallocation: false,
-		...changes,
-	};
+interface Changes extends TaskChanges {
+	readonly target?: WorkerVolume;
 }
+const inClaim = (): WorkerVolume => ({volumeMode: 'Filesystem', path: claim});
 
 async function importImage(
 	path: string,
-	changes: TaskChanges = {},
+	{target = inClaim(), ...changes}: Changes = {},
 ): Promise<{result: WorkerResult; percents: number[]}> {
 	const percents: number[] = [];
-	const result = await runImport({
-		task: taskFor(path, changes),
-		progress: {report: (percent) => percents.push(percent)},
-		log: silentLogger,
-		signal: AbortSignal.timeout(30_000),
-		tuning,
-	});
+	const result = await importTo(target, `${server.url}${path}`, changes, (percent) => percents.push(percent));
 	return {result, percents};
 }
 
@@ -344,7 +322,7 @@ describe('as a program', () => {
 				...process.env,
 				// What a killed worker leaves there goes with the folder.
 				TMPDIR: folder,
-				ONESNAP_TASK: JSON.stringify(taskFor(path, changes)),
+				ONESNAP_TASK: JSON.stringify(importTask(inClaim(), `${server.url}${path}`, changes)),
 				ONESNAP_TERMINATION_LOG: join(folder, 'termination-log'),
 				ONESNAP_METRICS_PORT: '0',
 			},

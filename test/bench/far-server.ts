@@ -11,6 +11,7 @@ import {createServer, type IncomingMessage, type ServerResponse} from 'node:http
 import type {AddressInfo, Socket} from 'node:net';
 import process from 'node:process';
 import {setTimeout as sleep} from 'node:timers/promises';
+import {drained} from '../support/drained.ts';
 
 export interface Extent {
 	readonly start: number;
@@ -167,7 +168,7 @@ class FarSide {
 			const piece = this.#piece(at, Math.min(end, at + stepBytes));
 			at += piece.length;
 			this.#served.bytes += piece.length;
-			const drained = response.write(piece);
+			const goesOn = response.write(piece);
 			if (bytesPerSecond !== null) {
 				const nowMs = performance.now();
 				const sinceMs = Math.max(nowMs - timerSlackMs, this.#busyUntil.get(socket) ?? 0);
@@ -175,7 +176,7 @@ class FarSide {
 				this.#busyUntil.set(socket, untilMs);
 				if (untilMs - nowMs > 2) await sleep(untilMs - nowMs);
 			}
-			if (!drained && response.writableNeedDrain) await drainOf(response);
+			if (!goesOn && response.writableNeedDrain) await drained(response);
 		}
 		response.end();
 	}
@@ -194,17 +195,6 @@ class FarSide {
 		const inFiller = at % fillerBytes;
 		return this.#filler.subarray(inFiller, Math.min(fillerBytes, inFiller + holeEnd - at));
 	}
-}
-
-/** Or the end of the connection. */
-function drainOf(response: ServerResponse): Promise<void> {
-	return new Promise((resolve) => {
-		const settle = () => {
-			response.off('drain', settle).off('close', settle);
-			resolve();
-		};
-		response.once('drain', settle).once('close', settle);
-	});
 }
 
 /** The child: takes orders from its parent and ends with it. */

@@ -10,6 +10,7 @@ import {createServer as createHttpsServer} from 'node:https';
 import type {AddressInfo, Socket} from 'node:net';
 import {Readable} from 'node:stream';
 import {setTimeout as sleep} from 'node:timers/promises';
+import {drained} from './drained.ts';
 
 /** Contents, or the path of a file that has them. */
 export type ServedFile = Buffer | string;
@@ -318,16 +319,6 @@ async function drip(
 		}
 	}
 	response.end();
-}
-
-function drained(response: ServerResponse): Promise<void> {
-	return new Promise((resolve) => {
-		const settle = () => {
-			response.off('drain', settle).off('close', settle);
-			resolve();
-		};
-		response.once('drain', settle).once('close', settle);
-	});
 }
 
 /** Lets what was written reach the other side first. */

@@ -14,19 +14,29 @@ const smallTuning: ImportTuning = {
 
 export type TaskChanges = Partial<Omit<ImportTask, 'target'>>;
 
-/** Rejects as a worker would. The claim has 64 MiB where nothing else is said. */
-export async function importTo(target: WorkerVolume, url: string, changes: TaskChanges = {}): Promise<WorkerResult> {
+/** The claim has 64 MiB where nothing else is said. */
+export function importTask(target: WorkerVolume, url: string, changes: TaskChanges = {}): ImportTask {
+	return {
+		source: {kind: 'http', url},
+		target,
+		ownerUid: 'uid',
+		requestedBytes: String(64 * MiB),
+		filesystemOverhead: 0,
+		preallocation: false,
+		...changes,
+	};
+}
+
+/** Rejects as a worker would. */
+export async function importTo(
+	target: WorkerVolume,
+	url: string,
+	changes: TaskChanges = {},
+	report: (percent: number) => void = () => {},
+): Promise<WorkerResult> {
 	return runImport({
-		task: {
-			source: {kind: 'http', url},
-			target,
-			ownerUid: 'uid',
-			requestedBytes: String(64 * MiB),
-			filesystemOverhead: 0,
-			preallocation: false,
-			...changes,
-		},
-		progress: {report() {}},
+		task: importTask(target, url, changes),
+		progress: {report},
 		log: silentLogger,
 		signal: AbortSignal.timeout(30_000),
 		tuning: smallTuning,

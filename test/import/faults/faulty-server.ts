@@ -7,6 +7,7 @@ import type {AddressInfo} from 'node:net';
 import {setTimeout as sleep} from 'node:timers/promises';
 import type {FileVersion} from './images.ts';
 import type {Fault, FaultKind, ServerNature, WrongRange} from './scenario.ts';
+import {drained} from '../../support/drained.ts';
 
 export interface FaultyServerOptions {
 	readonly nature: ServerNature;
@@ -375,14 +376,4 @@ function validatorHeaders({name}: FileVersion, {validator}: ServerNature): Recor
 			return {};
 	}
 	return validator satisfies never;
-}
-
-function drained(response: ServerResponse): Promise<void> {
-	return new Promise((resolve) => {
-		const settle = () => {
-			response.off('drain', settle).off('close', settle);
-			resolve();
-		};
-		response.once('drain', settle).once('close', settle);
-	});
 }
