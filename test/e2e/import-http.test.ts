@@ -97,7 +97,9 @@ describe.concurrent('a server', () => {
 		const dataVolume = await createDataVolume({namespace, name: 'headers', source});
 		expect(await failureOf(without)).toMatch(/^SourceForbidden: .*answered 403/);
 		await waitForSucceeded(api, [dataVolume]);
-		expect(seenAt('/headers').at(-1)?.headers).toMatchObject(requireHeaders);
+		// The two imports run side by side: which of them asked last is chance.
+		const seen = seenAt('/headers').map(({headers}) => headers);
+		expect(seen).toContainEqual(expect.objectContaining(requireHeaders));
 	});
 
 	test('that only the proxy can reach, which has a password and an authority of its own', async () => {
