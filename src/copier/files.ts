@@ -4,11 +4,16 @@ import {diskImageName} from '../api/worker-contract.ts';
 import {CommandError, runCommand} from '../importer/command.ts';
 import {journalName, lostAndFound, scratchName, syncFileSystem, writeFailure} from '../importer/target/target.ts';
 
-const notOurs: ReadonlySet<string> = new Set([lostAndFound, diskImageName, scratchName, journalName]);
+const ofDisk: ReadonlySet<string> = new Set([diskImageName, scratchName, journalName]);
+
+/** What lies at the root of a volume that holds files and no disk: a name that means something beside a disk means nothing. */
+export async function allEntries(folder: string): Promise<string[]> {
+	return (await readdir(folder)).filter((name) => name !== lostAndFound).sort();
+}
 
 /** What lies at the root of a volume beside the disk. */
 export async function otherEntries(folder: string): Promise<string[]> {
-	return (await readdir(folder)).filter((name) => !notOurs.has(name)).sort();
+	return (await allEntries(folder)).filter((name) => !ofDisk.has(name));
 }
 
 /** Removes what an earlier try left. */

@@ -6,7 +6,7 @@ import {deviceBytes, diskPath} from '../importer/target/target.ts';
 import type {CopySource, DiskWanted} from './copy-source.ts';
 import {DirectFile} from './direct-file.ts';
 import {chunkBytes, readPieces} from './disk-reader.ts';
-import {copyEntries, otherEntries} from './files.ts';
+import {allEntries, copyEntries, otherEntries} from './files.ts';
 import {PageBuffers} from './page-buffers.ts';
 import {type Extent, sourceExtents} from './source-extents.ts';
 import type {SourceVolume} from './steps.ts';
@@ -17,7 +17,7 @@ const bufferCount = 9;
 export async function measureVolume({volumeMode, path}: WorkerVolume, signal: AbortSignal): Promise<SourceVolume> {
 	if (volumeMode === 'Block') return {volumeMode, diskBytes: await deviceBytes(path, signal), otherEntries: []};
 	const file = await stat(diskPath({volumeMode, path})).catch(() => undefined);
-	return {volumeMode, diskBytes: file?.size, otherEntries: await otherEntries(path)};
+	return {volumeMode, diskBytes: file?.size, otherEntries: await (file ? otherEntries(path) : allEntries(path))};
 }
 
 export class LocalSource implements CopySource {

@@ -199,6 +199,13 @@ test('a tree of files is copied with modes and links, without lost+found', async
 	expect(await readlink(join(target.path, 'link'))).toBe('/etc/passwd');
 });
 
+test('files that are called as what lies beside a disk are copied, where there is no disk', async () => {
+	const names = ['disk.img.journal', 'disk.img.scratch'];
+	for (const name of names) await writeFile(join(source.path, name), `the user's ${name}`);
+	await copy();
+	expect((await readdir(target.path)).sort()).toEqual(names);
+});
+
 test('an empty volume makes an empty volume', async () => {
 	expect((await copy()).result).toMatchObject({outcome: 'succeeded'});
 	expect(await readdir(target.path)).toEqual([]);

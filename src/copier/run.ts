@@ -2,7 +2,7 @@
 import {constants} from 'node:fs';
 import type {CopyTask, ReceiveTask, WorkerResult} from '../api/worker-contract.ts';
 import {inWords} from '../importer/target/capacity.ts';
-import {Target} from '../importer/target/target.ts';
+import {syncFileSystem, Target} from '../importer/target/target.ts';
 import {asWorkerError} from '../importer/worker-error.ts';
 import type {Log} from '../process/plain-log.ts';
 import type {CopySource} from './copy-source.ts';
@@ -91,7 +91,8 @@ class Copy {
 				await this.target.allocateRest(step.fromBytes, step.sizeBytes);
 				return {allocated: true};
 			case 'syncTarget':
-				await this.target.sync();
+				if (step.disk) await this.target.sync();
+				else await syncFileSystem(task.target.path, signal);
 				return {synced: true};
 		}
 		return step satisfies never;

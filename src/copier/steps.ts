@@ -41,7 +41,8 @@ export type CopyStep =
 	  }
 	| {readonly do: 'copyFiles'; readonly entries: readonly string[]}
 	| {readonly do: 'allocateRest'; readonly fromBytes: number; readonly sizeBytes: number}
-	| {readonly do: 'syncTarget'}
+	/** `disk`: what helped to make one is not needed any more. */
+	| {readonly do: 'syncTarget'; readonly disk: boolean}
 	| {readonly do: 'fail'; readonly failure: WorkerError}
 	| {readonly do: 'finish'};
 
@@ -68,7 +69,7 @@ export function nextStep(observed: Observed): CopyStep {
 	if (prepared && !observed.allocated) {
 		return {do: 'allocateRest', fromBytes: source.diskBytes ?? 0, sizeBytes: prepared.sizeBytes};
 	}
-	if (!observed.synced) return {do: 'syncTarget'};
+	if (!observed.synced) return {do: 'syncTarget', disk: source.diskBytes !== undefined};
 	return {do: 'finish'};
 }
 
