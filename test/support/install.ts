@@ -58,23 +58,18 @@ export async function installOnesnap(
 	const named = rendered
 		.replaceAll('localhost/onesnap/controller:dev', images.controller)
 		.replaceAll('localhost/onesnap/worker:dev', images.worker);
-	const objects = parseAllDocuments(named).map((document): unknown => document.toJS());
-	const deployment = (objects as DeploymentLike[]).find(({kind}) => kind === 'Deployment');
+	const objects = parseAllDocuments(named).map((document): KubeObject => document.toJS());
+	const deployment = (objects as readonly DeploymentLike[]).find(({kind}) => kind === 'Deployment');
 	const variables = Object.entries(environment).map(([name, value]) => ({name, value}));
 	deployment?.spec?.template.spec.containers[0].env.push(...variables);
 	const kubectl = new Kubectl(cluster.kubectl, cluster.kubeconfig);
 	await withProgress('installing onesnap', async () => {
 		// Definitions first: what is of their kinds is refused until they are served.
-		const isDefinition = (object: unknown) => (object as {kind?: string}).kind === 'CustomResourceDefinition';
-		await kubectl.apply(objects.filter(isDefinition));
-		await kubectl.run(
-			'wait',
-			'--for=condition=Established',
-			'--timeout=9s',
-			'crd/datavolumes.cdi.kubevirt.io',
-			'crd/sharedsnapshots.onesnap.io',
-		);
-		await kubectl.apply([...objects.filter((object) => !isDefinition(object)), ...more]);
+		const definitions = objects.filter(({kind}) => kind === 'CustomResourceDefinition');
+		await kubectl.apply(definitions);
+		const names = definitions.map(({metadata}) => `crd/${metadata.name}`);
+		await kubectl.run('wait', '--for=condition=Established', '--timeout=9s', ...names);
+		await kubectl.apply([...objects.filter((object) => !definitions.includes(object)), ...more]);
 	});
 	await withProgress('starting the controller', async () => {
 		await run(cluster.kubectl, [
