@@ -27,6 +27,7 @@ import {logLevels} from '../process/plain-log.ts';
 import {collectProcessMetrics, registry} from '../process/metrics.ts';
 import {listenForShutdown} from '../process/shutdown.ts';
 import {makeSmartClone} from '../smartclone/controller.ts';
+import {makeUnsupportedController} from '../unsupported/controller.ts';
 import {parseProxyUrl} from '../api/import-proxy.ts';
 import {fieldManager} from '../api/names.ts';
 import {importProxyOf} from '../populate/import-proxy.ts';
@@ -132,11 +133,12 @@ const kinds = [
 	...[resources.storageClasses, resources.csiDrivers, resources.csiNodes],
 	...[resources.validatingAdmissionPolicies, resources.validatingAdmissionPolicyBindings],
 ].map((resource) => ({resource}));
-/** External-snapshotter's kinds: a cluster without them copies. */
+/** External-snapshotter's kinds: a cluster without them copies. Our own that an older release's manifests lack. */
 const optionalKinds = [
 	resources.volumeSnapshots,
 	resources.volumeSnapshotContents,
 	resources.volumeSnapshotClasses,
+	resources.dataImportCrons,
 ].map((resource) => ({resource, optional: true}));
 
 /** What provisioners say of claims that they could not make a volume for; of all events only these. */
@@ -230,7 +232,9 @@ await using _health = await startHealthServer({
 	ready: {caches: () => (caches.hasSynced ? undefined : 'the first lists are not complete yet')},
 });
 
-const controllers = [dataVolumes, populate.controller, smartClone.controller, smartClone.orphans];
+const unsupported = makeUnsupportedController({api, caches, clock: systemClock, log});
+
+const controllers = [dataVolumes, populate.controller, smartClone.controller, smartClone.orphans, unsupported];
 const watching = Promise.all([caches.start(shutdown.signal), smartClone.watchWriters(shutdown.signal)]);
 const end = await elector.run(shutdown.signal, async (leadership) => {
 	await Promise.all([...controllers, progress].map((part) => part.run(leadership)));

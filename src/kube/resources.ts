@@ -1,3 +1,4 @@
+import type {DataImportCron} from '../api/data-import-cron.ts';
 import type {DataVolume} from '../api/datavolume.ts';
 import type {Event} from '../api/event.ts';
 import type {
@@ -99,6 +100,12 @@ export const validatingAdmissionPolicyBindings = clusterScoped<KubeObject>(
 );
 
 export const dataVolumes = namespaced<DataVolume>('cdi.kubevirt.io', 'v1beta1', 'datavolumes', 'DataVolume');
+export const dataImportCrons = namespaced<DataImportCron>(
+	'cdi.kubevirt.io',
+	'v1beta1',
+	'dataimportcrons',
+	'DataImportCron',
+);
 export const volumeImportSources = namespaced<VolumeImportSource>(
 	'cdi.kubevirt.io',
 	'v1beta1',
