@@ -1,5 +1,6 @@
 /** The controller: reads its configuration, builds the parts, wires them and runs them while it leads. */
 import {randomUUID} from 'node:crypto';
+import {cachedKinds, failures} from '../datavolume/cached-kinds.ts';
 import {makeDataVolumeController} from '../datavolume/controller.ts';
 import {makeCloneRequests} from '../datavolume/requests.ts';
 import {Caches} from '../kube/caches.ts';
@@ -120,31 +121,6 @@ function readOptions() {
 	}
 }
 
-const kinds = [
-	...[resources.dataVolumes, resources.volumeImportSources, resources.volumeCloneSources, resources.sharedSnapshots],
-	...[
-		resources.persistentVolumeClaims,
-		resources.persistentVolumes,
-		resources.pods,
-		resources.nodes,
-		resources.namespaces,
-	],
-	...[resources.storageClasses, resources.csiDrivers, resources.csiNodes],
-	...[resources.validatingAdmissionPolicies, resources.validatingAdmissionPolicyBindings],
-].map((resource) => ({resource}));
-/** External-snapshotter's kinds: a cluster without them copies. */
-const optionalKinds = [
-	resources.volumeSnapshots,
-	resources.volumeSnapshotContents,
-	resources.volumeSnapshotClasses,
-].map((resource) => ({resource, optional: true}));
-
-/** What provisioners say of claims that they could not make a volume for; of all events only these. */
-const failures = {
-	resource: resources.events,
-	fieldSelector: 'reason=ProvisioningFailed,involvedObject.kind=PersistentVolumeClaim',
-};
-
 const config = readOptions();
 const log = makeLogger({level: config['log-level'], fields: {program: 'onesnap-controller'}});
 using shutdown = listenForShutdown({log, deadlineMs: 15_000});
@@ -166,7 +142,7 @@ const configMaps = proxyCertificates
 			},
 		]
 	: [];
-const caches = new Caches({api, kinds: [...kinds, ...optionalKinds, ...configMaps, failures], log});
+const caches = new Caches({api, kinds: [...cachedKinds, failures, ...configMaps], log});
 const events = new KubeEventRecorder({api, component: 'onesnap-controller', instance: config.identity, log});
 const filesystemOverhead = config['filesystem-overhead-permille'] / 1000;
 
