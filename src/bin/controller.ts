@@ -1,5 +1,6 @@
 /** The controller: reads its configuration, builds the parts, wires them and runs them while it leads. */
 import {randomUUID} from 'node:crypto';
+import {cachedKinds, failures} from '../datavolume/cached-kinds.ts';
 import {makeDataVolumeController} from '../datavolume/controller.ts';
 import {makeCloneRequests} from '../datavolume/requests.ts';
 import {Caches} from '../kube/caches.ts';
@@ -121,31 +122,8 @@ function readOptions() {
 	}
 }
 
-const kinds = [
-	...[resources.dataVolumes, resources.volumeImportSources, resources.volumeCloneSources, resources.sharedSnapshots],
-	...[
-		resources.persistentVolumeClaims,
-		resources.persistentVolumes,
-		resources.pods,
-		resources.nodes,
-		resources.namespaces,
-	],
-	...[resources.storageClasses, resources.csiDrivers, resources.csiNodes],
-	...[resources.validatingAdmissionPolicies, resources.validatingAdmissionPolicyBindings],
-].map((resource) => ({resource}));
-/** External-snapshotter's kinds: a cluster without them copies. Our own that an older release's manifests lack. */
-const optionalKinds = [
-	resources.volumeSnapshots,
-	resources.volumeSnapshotContents,
-	resources.volumeSnapshotClasses,
-	resources.dataImportCrons,
-].map((resource) => ({resource, optional: true}));
-
-/** What provisioners say of claims that they could not make a volume for; of all events only these. */
-const failures = {
-	resource: resources.events,
-	fieldSelector: 'reason=ProvisioningFailed,involvedObject.kind=PersistentVolumeClaim',
-};
+/** Read by other controllers. Optional: our own kinds that an older release's manifests lack. */
+const otherKinds = [resources.dataImportCrons].map((resource) => ({resource, optional: true}));
 
 const config = readOptions();
 const log = makeLogger({level: config['log-level'], fields: {program: 'onesnap-controller'}});
@@ -168,7 +146,7 @@ const configMaps = proxyCertificates
 			},
 		]
 	: [];
-const caches = new Caches({api, kinds: [...kinds, ...optionalKinds, ...configMaps, failures], log});
+const caches = new Caches({api, kinds: [...cachedKinds, failures, ...otherKinds, ...configMaps], log});
 const events = new KubeEventRecorder({api, component: 'onesnap-controller', instance: config.identity, log});
 const filesystemOverhead = config['filesystem-overhead-permille'] / 1000;
 

@@ -27,7 +27,13 @@ export interface CachesOptions {
 	readonly missingBackoff?: Backoff;
 }
 
+export interface Unlisted {
+	readonly resource: Resource<KubeObject>;
+	readonly error: unknown;
+}
+
 interface Entry<T extends KubeObject> {
+	readonly resource: Resource<T>;
 	readonly store: Store<T>;
 	readonly reflector: Reflector<T>;
 	readonly handlers: ChangeHandler<T>[];
@@ -56,7 +62,7 @@ export class Caches {
 					for (const handler of handlers) handler(change);
 				},
 			});
-			this.#entries.set(path, {store, reflector, handlers});
+			this.#entries.set(path, {resource, store, reflector, handlers});
 		}
 	}
 
@@ -83,6 +89,24 @@ export class Caches {
 	/** Watches until the signal aborts; resolves when all watches have ended. Never rejects. */
 	async start(signal: AbortSignal): Promise<void> {
 		await Promise.all([...this.#entries.values()].map(({reflector}) => reflector.run(signal)));
+	}
+
+	/**
+	 * One list of every kind and no watch, for a program that looks once. Resolves to the kinds that could not be listed, each with
+	 * why: their stores are empty. Never rejects but with the signal's reason.
+	 */
+	async listOnce(signal: AbortSignal): Promise<readonly Unlisted[]> {
+		const lists = [...this.#entries.values()].map(async ({reflector, resource}): Promise<Unlisted[]> => {
+			try {
+				await reflector.listOnce(signal);
+				return [];
+			} catch (error) {
+				return [{resource, error}];
+			}
+		});
+		const unlisted = (await Promise.all(lists)).flat();
+		signal.throwIfAborted();
+		return unlisted;
 	}
 
 	get hasSynced(): boolean {

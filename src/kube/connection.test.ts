@@ -3,7 +3,7 @@ import {tmpdir} from 'node:os';
 import path from 'node:path';
 import {expect, onTestFinished, test} from 'vitest';
 import {ManualClock} from '../process/manual-clock.ts';
-import {connect} from './connection.ts';
+import {connect, connectTo} from './connection.ts';
 
 async function makeKubeconfig(user: object, cluster: object = {}): Promise<string> {
 	const dir = await mkdtemp(path.join(tmpdir(), 'onesnap-connection-'));
@@ -68,3 +68,25 @@ test('a plugin that fails once is asked again', async () => {
 		'no credentials for https://example.invalid:6443/prefix as "u"',
 	);
 });
+
+test('takes another context, cluster and user, keeping the namespace, and acts as somebody', async () => {
+	const kubeconfig = await makeKubeconfig({token: 'abc'});
+	expect(connectTo({kubeconfig}).namespace).toBe('home');
+	const connection = connectTo({kubeconfig, context: 'here', cluster: 'c', user: 'u', as: 'jane'});
+	expect(connection.server.href).toBe('https://example.invalid:6443/prefix');
+	expect(connection.namespace).toBe('home');
+	expect((await connection.credentials()).headers).toEqual({
+		Authorization: 'Bearer abc',
+		'Impersonate-User': 'jane',
+	});
+});
+
+test.each(['context', 'cluster', 'user'])(
+	'says which %s the kubeconfig has, where it has not the one asked for',
+	async (what) => {
+		const kubeconfig = await makeKubeconfig({token: 'abc'});
+		expect(() => connectTo({kubeconfig, [what]: 'there'})).toThrow(
+			new RegExp(`^the kubeconfig has no ${what} "there"; it has: `),
+		);
+	},
+);

@@ -34,12 +34,57 @@ const credentialsKeptMs = 30_000;
 /** Field names of RequestOptions that KubeConfig fills. */
 const tlsFields = ['ca', 'cert', 'key', 'pfx', 'passphrase', 'rejectUnauthorized', 'servername'] as const;
 
-/** A kubeconfig, the file in `KUBECONFIG` or `~/.kube/config`, or the Pod's service account: the first that there is. */
-export function connect(kubeconfig?: string, clock: Clock = systemClock): Connection {
+/** Which of a kubeconfig's clusters, and as whom: what kubectl's flags of these names say. */
+export interface ConnectionChoice {
+	/** Path of a kubeconfig; default as for {@link connect}. */
+	readonly kubeconfig?: string | undefined;
+	readonly context?: string | undefined;
+	readonly cluster?: string | undefined;
+	readonly user?: string | undefined;
+	/** The user to act as, where who is connected may. */
+	readonly as?: string | undefined;
+}
+
+/** Throws an Error that says what the kubeconfig has, where it has not what was asked for. */
+export function connectTo({kubeconfig, context, cluster, user, as}: ConnectionChoice, clock?: Clock): Connection {
+	const config = load(kubeconfig);
+	const name = context ?? config.getCurrentContext();
+	const base = config.getContextObject(name);
+	if (context !== undefined && !base) throw missing('context', context, config.getContexts());
+	if (cluster !== undefined && !config.getCluster(cluster)) throw missing('cluster', cluster, config.getClusters());
+	if (user !== undefined && !config.getUser(user)) throw missing('user', user, config.getUsers());
+	const chosen = {
+		name: 'as the flags say',
+		cluster: cluster ?? base?.cluster ?? '',
+		user: user ?? base?.user ?? '',
+		...(base?.namespace !== undefined && {namespace: base.namespace}),
+	};
+	config.contexts = [...config.getContexts(), chosen];
+	config.setCurrentContext(chosen.name);
+	const connection = connectionFrom(config, clock ?? systemClock);
+	if (as === undefined) return connection;
+	const credentials = async () => {
+		const own = await connection.credentials();
+		return {...own, headers: {...own.headers, 'Impersonate-User': as}};
+	};
+	return {...connection, credentials};
+}
+
+function missing(what: string, name: string, there: readonly {readonly name: string}[]): Error {
+	const names = there.map((each) => each.name).join(', ');
+	return new Error(`the kubeconfig has no ${what} "${name}"; it has: ${names || 'none'}`);
+}
+
+function load(kubeconfig: string | undefined): KubeConfig {
 	const config = new KubeConfig();
 	if (kubeconfig) config.loadFromFile(kubeconfig);
 	else config.loadFromDefault();
-	return connectionFrom(config, clock);
+	return config;
+}
+
+/** A kubeconfig, the file in `KUBECONFIG` or `~/.kube/config`, or the Pod's service account: the first that there is. */
+export function connect(kubeconfig?: string, clock: Clock = systemClock): Connection {
+	return connectionFrom(load(kubeconfig), clock);
 }
 
 /**

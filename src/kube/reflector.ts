@@ -113,6 +113,16 @@ export class Reflector<T extends KubeObject> implements WatchProgress {
 		return this.#resourceVersion !== undefined && compareResourceVersions(this.#resourceVersion, resourceVersion) >= 0;
 	}
 
+	/** One list and no watch: the store is as the server was at that moment. Rejects with what the server said. */
+	async listOnce(signal: AbortSignal): Promise<void> {
+		try {
+			await this.#list(signal);
+		} catch (error) {
+			if (!this.#options.optional || !isNotFound(error)) throw error;
+			this.#replace([], undefined);
+		}
+	}
+
 	/** Lists and watches until the signal aborts. Never rejects. */
 	async run(signal: AbortSignal): Promise<void> {
 		while (!signal.aborted) {

@@ -16,17 +16,8 @@ import {eventOf} from './events.ts';
 import {execute} from './execute.ts';
 import {volumesMovedTotal, workersStartedTotal} from './metrics.ts';
 import type {ImportProxy, WorkerSettings} from './objects.ts';
-import {
-	claimsBySource,
-	claimsByTarget,
-	cloneSourcesByOrigin,
-	observe,
-	podsByTarget,
-	sourceRefOf,
-	targetKeyOf,
-} from './observe.ts';
-import {podsByClaim} from '../smartclone/writers.ts';
-import {describe, type Population} from './population.ts';
+import {claimsBySource, cloneSourcesByOrigin, observe, sourceRefOf, targetKeyOf} from './observe.ts';
+import {addPopulationIndexes, type Population, populationOf} from './population.ts';
 
 /** The watches tell of every change; this is for the ones that no watch shows, a Secret that appears for example. */
 const safetyNetMs = 60_000;
@@ -54,10 +45,8 @@ export interface Populate {
 export function makePopulate(options: PopulateOptions): Populate {
 	const {api, caches, events, log, clock, importProxy} = options;
 	const settingsNow = (): WorkerSettings => ({...options.settings, importProxy: importProxy?.()});
-	caches.addIndex(resources.persistentVolumeClaims, claimsByTarget);
+	addPopulationIndexes(caches);
 	caches.addIndex(resources.persistentVolumeClaims, claimsBySource);
-	caches.addIndex(resources.pods, podsByTarget);
-	caches.addIndex(resources.pods, podsByClaim);
 	caches.addIndex(resources.volumeCloneSources, cloneSourcesByOrigin);
 	const claims = caches.store(resources.persistentVolumeClaims);
 
@@ -123,9 +112,8 @@ export function makePopulate(options: PopulateOptions): Populate {
 		],
 	});
 
-	function populationOf(claim: PersistentVolumeClaim): Population {
-		const observed = observe(keyOf(claim), caches, clock.now());
-		return describe(observed, decide(observed, settingsNow()));
-	}
-	return {controller, populationOf};
+	return {
+		controller,
+		populationOf: (claim) => populationOf(claim, {caches, settings: settingsNow(), nowMs: clock.now()}),
+	};
 }

@@ -1,11 +1,15 @@
 /**
  * How far the filling of a claim is, for whoever reports it. Derived each time from what was observed and planned.
  */
-import type {Pod} from '../api/kubernetes.ts';
+import type {PersistentVolumeClaim, Pod} from '../api/kubernetes.ts';
 import type {WorkerFailure} from '../api/worker-contract.ts';
-import type {PopulatePlan, WaitReason} from './decide.ts';
-import {workerEnd} from './decide.ts';
-import type {Observed} from './observe.ts';
+import type {Caches} from '../kube/caches.ts';
+import {keyOf} from '../kube/object-key.ts';
+import * as resources from '../kube/resources.ts';
+import {podsByClaim} from '../smartclone/writers.ts';
+import {decide, type PopulatePlan, type WaitReason, workerEnd} from './decide.ts';
+import type {WorkerSettings} from './objects.ts';
+import {claimsByTarget, type Observed, observe, podsByTarget} from './observe.ts';
 
 export type PopulationStage =
 	/** Something is missing that is not ours to make; `reason` says what. */
@@ -102,4 +106,23 @@ export function describe(observed: Observed, plan: PopulatePlan): Population {
 		podMessage: unschedulable?.message ?? waiting?.message,
 		podRunning: running,
 	};
+}
+
+/** What {@link populationOf} looks things up by. */
+export function addPopulationIndexes(caches: Caches): void {
+	caches.addIndex(resources.persistentVolumeClaims, claimsByTarget);
+	caches.addIndex(resources.pods, podsByTarget);
+	caches.addIndex(resources.pods, podsByClaim);
+}
+
+export interface PopulationContext {
+	readonly caches: Caches;
+	readonly settings: WorkerSettings;
+	readonly nowMs: number;
+}
+
+/** How far the filling of this claim is. No I/O. */
+export function populationOf(claim: PersistentVolumeClaim, {caches, settings, nowMs}: PopulationContext): Population {
+	const observed = observe(keyOf(claim), caches, nowMs);
+	return describe(observed, decide(observed, settings));
 }

@@ -5,6 +5,7 @@ import {
 	type DeclineCode,
 	declineCodes,
 	describeDeclined,
+	parseDeclined,
 	sourceOnOtherNode,
 } from './strategy.ts';
 
@@ -212,5 +213,16 @@ describe('describeDeclined', () => {
 		] as const;
 		expect(describeDeclined(declined)).toBe('SourceNotCsi: a; TargetNotCsi: b');
 		expect(describeDeclined([])).toBe('');
+	});
+
+	test('is read back, whatever the words have in them', () => {
+		const declined = [
+			{way: 'snapshot', code: 'GaveUp', message: 'Tried in vain (OutOfRange): a; b: c'},
+			{way: 'csi-clone', code: 'OtherNamespace', message: 'd; NotACode: e'},
+			{way: 'csi-clone', code: 'GaveUp', message: 'two\nlines'},
+		] as const;
+		expect(parseDeclined(describeDeclined(declined))).toEqual(declined.map(({code, message}) => ({code, message})));
+		expect(parseDeclined('')).toEqual([]);
+		expect(parseDeclined('whatever a user wrote')).toEqual([]);
 	});
 });

@@ -247,7 +247,39 @@ export const sourceOnOtherNode: Declined = {
 		'The storage is local to a node, and the consumer is on another one than the source: use it on the node of the source',
 };
 
+/** What would make a way possible that was declined for this reason. */
+export const remedies: Readonly<Record<DeclineCode, string>> = {
+	SnapshotsNotServed: 'external-snapshotter: its CRDs, its controller, and its sidecar beside the storage driver',
+	SourceNotCsi: 'a golden claim on a CSI storage class',
+	TargetNotCsi: 'a storage class of a CSI driver for the clone',
+	IncompatibleProvisioners: "a storage class of the source's driver for the clone",
+	NoVolumeSnapshotClass: "a VolumeSnapshotClass with the source's driver",
+	IncompatibleVolumeModes: 'the same volumeMode as the source',
+	NoVolumeExpansion: "allowVolumeExpansion: true on the storage class, or the source's size for the clone",
+	NoProvisionerMatch: "a storage class of the snapshot's driver for the clone",
+	OtherNamespace: 'the source in the namespace of the clone; a snapshot can be shared across namespaces',
+	NoStorageClass: 'a golden claim that names its storage class',
+	CsiCloneUnsuitable:
+		'the annotation onesnap.io/csi-clone: fallback on the storage class, where the driver does it well',
+	SourceOnOtherNode: 'a consumer on the node of the source',
+	GaveUp: 'a new DataVolume, once the cause is mended: this one does not try it again',
+};
+
 /** One line for an annotation or an event: `Code: message; Code: message`. */
 export function describeDeclined(declined: readonly Declined[]): string {
 	return declined.map(({code, message}) => `${code}: ${message}`).join('; ');
+}
+
+export interface DeclinedReason {
+	readonly code: DeclineCode;
+	readonly message: string;
+}
+
+/** What {@link describeDeclined} wrote. Users can write there too: what begins with no code is left out. */
+export function parseDeclined(text: string): readonly DeclinedReason[] {
+	const pattern = new RegExp(`(?:^|; )(${declineCodes.join('|')}): (.*?)(?=; (?:${declineCodes.join('|')}): |$)`, 'gs');
+	return [...text.matchAll(pattern)].flatMap(([, written, message = '']): DeclinedReason[] => {
+		const code = declineCodes.find((each) => each === written);
+		return code ? [{code, message}] : [];
+	});
 }

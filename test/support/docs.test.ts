@@ -10,7 +10,7 @@ import {cloneProgressMetric, importProgressMetric, workerFailures} from '../../s
 import {ProgressMetric} from '../../src/importer/progress-metric.ts';
 import {WorkerError} from '../../src/importer/worker-error.ts';
 import {registry} from '../../src/process/metrics.ts';
-import {declineCodes} from '../../src/smartclone/strategy.ts';
+import {remedies} from '../../src/smartclone/strategy.ts';
 
 const root = path.resolve(import.meta.dirname, '../..');
 const read = (file: string) => readFileSync(path.join(root, file), 'utf8');
@@ -88,8 +88,12 @@ describe('docs/errors.md', () => {
 		expect(Object.fromEntries(rows)).toEqual(Object.fromEntries(inCode));
 	});
 
-	test('has every reason for a copy', () => {
-		expect(documented(page, 'Why a clone is copied')).toEqual(sorted(declineCodes));
+	test('has every reason for a copy, and what would help, in the words of kubectl dv explain', () => {
+		const rows = rowsUnder(page, 'Why a clone is copied').map(([code, , remedy = '']) => [
+			codeIn(code)[0] ?? '',
+			remedy.replaceAll('`', ''),
+		]);
+		expect(Object.fromEntries(rows)).toEqual(remedies);
 	});
 
 	test('has every event', () => {
