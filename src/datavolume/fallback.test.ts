@@ -412,7 +412,8 @@ describe('a clone whose node is not known yet', () => {
 		expect(planOf({...copying(), claim: annotated, happened: 'snapshot'}, clone)).toMatchObject({do: 'wait'});
 		const bound = {...annotated, status: {phase: 'Bound' as const}};
 		const done = {claim: bound, population: population('done')};
-		expect(planOf(done, clone)).toEqual({do: 'recordWay', on: cloning, way: 'snapshot'});
+		const way = {[annotations.cloneType]: 'snapshot'};
+		expect(planOf(done, clone)).toEqual({do: 'markDataVolume', dataVolume: cloning, annotations: way});
 		const told = dataVolume({
 			...cloning.metadata,
 			source: cloning.spec.source ?? {},

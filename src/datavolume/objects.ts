@@ -21,7 +21,8 @@ function uidOf(dataVolume: DataVolume): string {
 	return dataVolume.metadata.uid;
 }
 
-function ownedBy(dataVolume: DataVolume): OwnerReference {
+/** What makes an object go with its DataVolume. */
+export function ownedBy(dataVolume: DataVolume): OwnerReference {
 	return {
 		apiVersion: cdiVersion,
 		kind: 'DataVolume',
@@ -43,7 +44,7 @@ const notForClaims: readonly string[] = [
 	annotations.cloneType,
 	// Admission asks the author of a claim whether he may clone from there. Of ours the author is the controller, who may.
 	annotations.dataSourceNamespace,
-	'cdi.kubevirt.io/storage.populatedFor',
+	annotations.populatedFor,
 ];
 
 export interface ClaimWanted {
