@@ -41,6 +41,8 @@ export const annotations = {
 	reuseRule: 'onesnap.io/reuse-rule',
 	/** Us -> us. On a VolumeCloneSource of a snapshot: a restore must ask for at least so much, whatever the snapshot says of its size. */
 	minimumSize: 'onesnap.io/minimum-size',
+	/** Us -> us, durable: the size that a restored claim is wanted in, where it begins smaller. On the claim. */
+	growTo: 'onesnap.io/grow-to',
 	/** Us -> us, durable: ways that a clone tried in vain, as JSON with the DataVolume's UID. On the DataVolume. See datavolume/gave-up.ts. */
 	gaveUp: 'onesnap.io/gave-up',
 	/** User -> us. On a DataVolume: `quiet` waits until no Pod writes to the source, as CDI does. */

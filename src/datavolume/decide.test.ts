@@ -139,11 +139,24 @@ describe('decide: a smart clone', () => {
 	});
 
 	test('grows after an equal-size restore, before it is said to be there', () => {
-		const small = {claim: restored({phase: 'Bound', request: '512Mi'}), volume: volume({capacity: '512Mi'})};
+		const grows = {phase: 'Bound', annotations: {[annotations.growTo]: '1Gi'}} as const;
+		const small = {claim: restored({...grows, request: '512Mi'}), volume: volume({capacity: '512Mi'})};
 		expect(of({}, small)).toMatchObject({do: 'growClaim', request: '1Gi'});
-		const asked = {claim: restored({phase: 'Bound', request: '1Gi'}), volume: volume({capacity: '512Mi'})};
+		const asked = {claim: restored(grows), volume: volume({capacity: '512Mi'})};
 		expect(of({}, asked)).toMatchObject({do: 'wait', reason: 'Growing'});
 		expect(of({}, {...asked, volume: volume()})).toEqual({do: 'nothing'});
+	});
+
+	test('is grown once: what becomes of its source, or of the claim itself, later is none of this', () => {
+		const grown = {claim: restored({phase: 'Bound', annotations: {[annotations.growTo]: '1Gi'}}), volume: volume()};
+		const larger = renderClaim(dataVolume({source: golden, size: '5Gi'}), {
+			storageClasses: classes,
+			filesystemOverhead: 0,
+		});
+		expect(of({}, {...grown, rendered: larger})).toEqual({do: 'nothing'});
+		const asksMore = {claim: restored({phase: 'Bound', request: '5Gi'}), volume: volume()};
+		expect(of({}, {...asksMore, rendered: larger})).toEqual({do: 'nothing'});
+		expect(of({}, {claim: restored({phase: 'Bound'}), volume: volume(), rendered: larger})).toEqual({do: 'nothing'});
 	});
 
 	test('is restored at once where its class waits for a consumer and its user does not', () => {
@@ -435,7 +448,7 @@ describe('status', () => {
 		[
 			'PrepClaimInProgress',
 			'the restored disk grows',
-			bound(restored({phase: 'Bound', request: '512Mi'}), {
+			bound(restored({phase: 'Bound', request: '512Mi', annotations: {[annotations.growTo]: '1Gi'}}), {
 				dataVolume: cloning,
 				clone: clone(),
 				volume: volume({capacity: '512Mi'}),

@@ -121,6 +121,8 @@ export type DataVolumePlan =
 	| {readonly do: 'deleteImportSource'; readonly source: VolumeImportSource}
 	| {readonly do: 'deleteCloneSource'; readonly source: VolumeCloneSource};
 
+const bytesOf = (quantity: string | undefined) => parseQuantity(quantity ?? '0') ?? 0n;
+
 const nothing: DataVolumePlan = {do: 'nothing'};
 const wait = (reason: WaitReason, message: string): DataVolumePlan => ({do: 'wait', reason, message});
 const refuse = (reason: RefusalReason, message: string): DataVolumePlan => ({do: 'refuse', reason, message});
@@ -160,22 +162,25 @@ function firstAnnotation(
 	return {[annotations.usePopulator]: String(spec.dataSourceRef?.apiGroup === cdiGroup)};
 }
 
-/** What the claim should ask for in the end; a restore may have begun smaller. */
-function growth(observed: Observed): {readonly request?: string; readonly grown: boolean} {
-	const {claim, clone, volume, rendered} = observed;
-	if (!claim || !clone || isRenderProblem(rendered) || !isMadeByDriver(claim)) return {grown: true};
-	if (!observed.dataVolume || isLeftAlone(claim, observed.dataVolume)) return {grown: true};
-	const wants = rendered.requestBytes;
-	const asks = parseQuantity(claim.spec.resources?.requests?.['storage'] ?? '0') ?? 0n;
-	if (asks < wants) return {request: formatQuantity(wants), grown: false};
+/**
+ * What the claim should ask for in the end, where its restore began smaller. As it was wanted then: what the source or the
+ * claim itself is grown to afterwards is none of this.
+ */
+function growth({claim, volume}: Pick<Observed, 'claim' | 'volume'>): {
+	readonly request?: string;
+	readonly grown: boolean;
+} {
+	const growTo = claim?.metadata.annotations?.[annotations.growTo];
+	if (!claim || growTo === undefined || !isMadeByDriver(claim)) return {grown: true};
+	const wants = bytesOf(growTo);
+	if (bytesOf(claim.spec.resources?.requests?.['storage']) < wants) return {request: growTo, grown: false};
 	// The file system grows at the next mount, the kubelet sees to it; the volume must be large enough now.
-	const has = parseQuantity(volume?.spec.capacity?.['storage'] ?? '0') ?? 0n;
-	return {grown: has >= asks};
+	return {grown: bytesOf(volume?.spec.capacity?.['storage']) >= wants};
 }
 
 /** The claim is the disk now: grown if it began smaller, and the objects that described its content are not needed any more. */
 function tendBound(observed: Observed, dataVolume: DataVolume, claim: PersistentVolumeClaim): DataVolumePlan {
-	const {request, grown} = growth(observed);
+	const {request, grown} = isLeftAlone(claim, dataVolume) ? {grown: true} : growth(observed);
 	if (request) return {do: 'growClaim', claim, request};
 	if (!grown)
 		return wait(

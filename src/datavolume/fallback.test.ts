@@ -186,7 +186,12 @@ describe('a clone by the driver', () => {
 	});
 
 	test('grows after an equal-size clone', () => {
-		const bound = {...byDriver, status: {phase: 'Bound' as const}};
+		const wanted = {...byDriver.metadata.annotations, [annotations.growTo]: '1Gi'};
+		const bound = {
+			...byDriver,
+			status: {phase: 'Bound' as const},
+			metadata: {...byDriver.metadata, annotations: wanted},
+		};
 		const small = {...bound, spec: {...bound.spec, resources: {requests: {storage: '512Mi'}}}};
 		expect(planOf({claim: small}, clone)).toMatchObject({do: 'growClaim', request: '1Gi'});
 	});

@@ -10,6 +10,7 @@ import {
 	labels,
 	managedByValue,
 } from '../api/names.ts';
+import {parseQuantity} from '../api/quantity.ts';
 import type {VolumeCloneSource, VolumeImportSource} from '../api/populator.ts';
 import type {ReuseRule} from '../api/sharedsnapshot.ts';
 import type {CloneDecision, CloneWay} from '../smartclone/strategy.ts';
@@ -39,6 +40,7 @@ const notForClaims: readonly string[] = [
 	annotations.sharedSnapshot,
 	annotations.reuseRule,
 	annotations.gaveUp,
+	annotations.growTo,
 	annotations.consistency,
 	// Of the request that was assigned; a claim has its own.
 	annotations.cloneType,
@@ -192,6 +194,8 @@ export function makeRestoredClaim(
 ): PersistentVolumeClaim {
 	const way: CloneWay = from.kind === 'VolumeSnapshot' ? 'snapshot' : 'csi-clone';
 	const reason = describeDeclined(from.declined ?? []);
+	const wanted = spec.resources?.requests?.['storage'] ?? '0';
+	const grows = (parseQuantity(from.request) ?? 0n) < (parseQuantity(wanted) ?? 0n);
 	return makeClaim(dataVolume, {
 		spec: {
 			...spec,
@@ -205,6 +209,7 @@ export function makeRestoredClaim(
 		annotations: {
 			[annotations.cloneType]: way,
 			...(reason && {[annotations.cloneFallbackReason]: reason}),
+			...(grows && {[annotations.growTo]: wanted}),
 			...(from.rule && {[annotations.reuseRule]: from.rule}),
 			...(from.provisioner && {
 				[annotations.storageProvisioner]: from.provisioner,

@@ -76,7 +76,8 @@ const waitPhases: Readonly<Record<WaitReason, DataVolumePhase>> = {
 	Growing: 'PrepClaimInProgress',
 	Population: 'Pending',
 	Binding: 'Pending',
-	NoNode: 'PendingPopulation',
+	// Not PendingPopulation: whoever wants it bound at once is no consumer to be started.
+	NoNode: 'CloneScheduled',
 };
 
 function phaseOf(observed: Observed, plan: DataVolumePlan, outcome: Outcome): DataVolumePhase {
