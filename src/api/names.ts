@@ -24,6 +24,14 @@ export const annotations = {
 	/** Us -> us. `namespace/name` of the DataVolume, on a VolumeCloneSource in another namespace, where no owner reference may point (CDI). */
 	ownedByDataVolume: 'cdi.kubevirt.io/ownedByDataVolume',
 	contentType: 'cdi.kubevirt.io/storage.contentType',
+	/** User -> us. On a DataVolume: whether it may take over a claim of its name that exists. A boolean as Go writes them (CDI). */
+	allowClaimAdoption: 'cdi.kubevirt.io/allowClaimAdoption',
+	/** Users and us -> us. On a DataVolume: somebody else makes its claim and fills it. Presence alone counts (CDI). */
+	prePopulated: 'cdi.kubevirt.io/storage.prePopulated',
+	/** User -> us. On a claim: name of the DataVolume whose content it has already (CDI). */
+	populatedFor: 'cdi.kubevirt.io/storage.populatedFor',
+	/** Us -> clients. On a DataVolume that would have no annotation, and on claims: whether the claim stays Pending until it is filled (CDI). */
+	usePopulator: 'cdi.kubevirt.io/storage.usePopulator',
 	/** Us and users -> us. On a claim: PriorityClass and service account of the Pods that fill it (CDI). */
 	podPriorityClass: 'cdi.kubevirt.io/storage.pod.priorityclassname',
 	podServiceAccount: 'cdi.kubevirt.io/storage.pod.serviceAccountName',
@@ -33,6 +41,8 @@ export const annotations = {
 	reuseRule: 'onesnap.io/reuse-rule',
 	/** Us -> us. On a VolumeCloneSource of a snapshot: a restore must ask for at least so much, whatever the snapshot says of its size. */
 	minimumSize: 'onesnap.io/minimum-size',
+	/** Us -> us, durable: the size that a restored claim is wanted in, where it begins smaller. On the claim. */
+	growTo: 'onesnap.io/grow-to',
 	/** Us -> us, durable: ways that a clone tried in vain, as JSON with the DataVolume's UID. On the DataVolume. See datavolume/gave-up.ts. */
 	gaveUp: 'onesnap.io/gave-up',
 	/** User -> us. On a DataVolume: `quiet` waits until no Pod writes to the source, as CDI does. */

@@ -21,6 +21,7 @@ import {policyMistakes} from '../smartclone/driver-policy.ts';
 import {parseFailure} from '../smartclone/provisioning-failure.ts';
 import {RestoreWindow} from '../smartclone/restore-window.ts';
 import {podsByClaim} from '../smartclone/writers.ts';
+import {isPrePopulated} from './claim-standing.ts';
 import {type DataVolumePlan, decide} from './decide.ts';
 import {decisionEvents} from './events.ts';
 import {execute} from './execute.ts';
@@ -54,6 +55,8 @@ export interface DataVolumeOptions {
 	readonly log: Logger;
 	readonly clock: Clock;
 	readonly filesystemOverhead: number;
+	/** CDI's feature gate DataVolumeClaimAdoption. Default false. */
+	readonly adoptsByDefault?: () => boolean;
 	/** After how long without an end a way of cloning is given up. */
 	readonly deadlines: Deadlines;
 	/** Where to tell that the storage no longer has a snapshot. */
@@ -105,6 +108,7 @@ export function makeDataVolumeController(options: DataVolumeOptions): Controller
 		deadlines: options.deadlines,
 		lost: options.lost,
 		filesystemOverhead: options.filesystemOverhead,
+		...(options.adoptsByDefault && {adoptsByDefault: options.adoptsByDefault}),
 		populationOf: options.populationOf,
 		percentOf: options.percentOf,
 		now: () => clock.now(),
@@ -272,6 +276,10 @@ export function makeDataVolumeController(options: DataVolumeOptions): Controller
 	});
 	caches.onChange(resources.dataVolumes, (change) => {
 		dataVolumesPending.set(dataVolumes.size === 0 ? 0 : countPending(dataVolumes.list()));
+		const source = change.object.spec.source?.pvc;
+		// A request that somebody else fills holds its snapshot no longer.
+		const isGivenAway = change.type === 'update' && isPrePopulated(change.object) && !isPrePopulated(change.old);
+		if (isGivenAway && source) options.wakeSharing(source);
 		if (change.type !== 'delete') return;
 		const {uid = ''} = change.object.metadata;
 		ended.delete(uid);
@@ -279,7 +287,7 @@ export function makeDataVolumeController(options: DataVolumeOptions): Controller
 		reports.forget(uid);
 		waiting.withdraw(uid);
 		window.gone(uid);
-		if (change.object.spec.source?.pvc) options.wakeSharing(change.object.spec.source.pvc);
+		if (source) options.wakeSharing(source);
 	});
 	return controller;
 }
@@ -306,6 +314,8 @@ function next(plan: DataVolumePlan, outcome: Outcome): ReconcileResult {
 		case 'abandonClaim':
 		case 'recordTries':
 		case 'recordWay':
+		case 'adoptClaim':
+		case 'markDataVolume':
 		case 'growClaim':
 		case 'selectNode':
 		case 'deleteImportSource':

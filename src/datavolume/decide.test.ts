@@ -17,7 +17,7 @@ import {annotations, cdiGroup} from '../api/names.ts';
 import type {Population} from '../populate/population.ts';
 import {defaultPolicy} from '../smartclone/driver-policy.ts';
 import type {CloneDecision} from '../smartclone/strategy.ts';
-import {belongsTo, type DataVolumePlan, decide} from './decide.ts';
+import {type DataVolumePlan, decide} from './decide.ts';
 import {decisionEvents, transitionEvents} from './events.ts';
 import type {Observed} from './observe.ts';
 import type {ObservedClone} from './observe-clone.ts';
@@ -25,8 +25,10 @@ import {renderClaim, type RenderProblem} from './render.ts';
 import {type Outcome, statusOf} from './status.ts';
 
 const golden = {pvc: {namespace: 'images', name: 'golden'}};
-const importing = dataVolume({source: {http: {url: 'http://example.com/x'}}});
-const cloning = dataVolume({source: golden});
+/** Of any user's: a DataVolume without annotations gets one in the end. */
+const some = {'example.com/team': 'a'};
+const importing = dataVolume({source: {http: {url: 'http://example.com/x'}}, annotations: some});
+const cloning = dataVolume({source: golden, annotations: some});
 const restoring = dataVolume({source: {snapshot: {namespace: 'ns', name: 'snapshot'}}});
 const external = dataVolume({
 	spec: {storage: {dataSource: {kind: 'Other', name: 'x'}, resources: {requests: {storage: '1Gi'}}}},
@@ -137,11 +139,24 @@ describe('decide: a smart clone', () => {
 	});
 
 	test('grows after an equal-size restore, before it is said to be there', () => {
-		const small = {claim: restored({phase: 'Bound', request: '512Mi'}), volume: volume({capacity: '512Mi'})};
+		const grows = {phase: 'Bound', annotations: {[annotations.growTo]: '1Gi'}} as const;
+		const small = {claim: restored({...grows, request: '512Mi'}), volume: volume({capacity: '512Mi'})};
 		expect(of({}, small)).toMatchObject({do: 'growClaim', request: '1Gi'});
-		const asked = {claim: restored({phase: 'Bound', request: '1Gi'}), volume: volume({capacity: '512Mi'})};
+		const asked = {claim: restored(grows), volume: volume({capacity: '512Mi'})};
 		expect(of({}, asked)).toMatchObject({do: 'wait', reason: 'Growing'});
 		expect(of({}, {...asked, volume: volume()})).toEqual({do: 'nothing'});
+	});
+
+	test('is grown once: what becomes of its source, or of the claim itself, later is none of this', () => {
+		const grown = {claim: restored({phase: 'Bound', annotations: {[annotations.growTo]: '1Gi'}}), volume: volume()};
+		const larger = renderClaim(dataVolume({source: golden, size: '5Gi'}), {
+			storageClasses: classes,
+			filesystemOverhead: 0,
+		});
+		expect(of({}, {...grown, rendered: larger})).toEqual({do: 'nothing'});
+		const asksMore = {claim: restored({phase: 'Bound', request: '5Gi'}), volume: volume()};
+		expect(of({}, {...asksMore, rendered: larger})).toEqual({do: 'nothing'});
+		expect(of({}, {claim: restored({phase: 'Bound'}), volume: volume(), rendered: larger})).toEqual({do: 'nothing'});
 	});
 
 	test('is restored at once where its class waits for a consumer and its user does not', () => {
@@ -261,7 +276,11 @@ describe('decide: what is refused or left alone', () => {
 			{claim: claim({name: 'disk'})},
 			{do: 'refuse', reason: 'ErrResourceExists'},
 		],
-		['a claim of its predecessor', {claim: claim({name: 'disk', owner: dataVolume({uid: 'old'})})}, {do: 'refuse'}],
+		[
+			'a claim of its predecessor',
+			{claim: claim({name: 'disk', owner: dataVolume({uid: 'old'})})},
+			{do: 'wait', reason: 'ClaimTerminating'},
+		],
 		['a claim that is being deleted', {claim: owned({deleting: true})}, {do: 'wait', reason: 'ClaimTerminating'}],
 		['a claim that lost its volume', {claim: owned({phase: 'Lost'})}, {do: 'nothing'}],
 		['a DataVolume that is being deleted', {dataVolume: dataVolume({source: golden, deleting: true})}, {do: 'nothing'}],
@@ -274,12 +293,6 @@ describe('decide: what is refused or left alone', () => {
 		const plan = {do: 'deleteCloneSource', source: {metadata: {name: 'stray'}}};
 		expect(planOf({orphanSources})).toMatchObject(plan);
 		expect(decide({...world({orphanSources}), dataVolume: undefined})).toMatchObject(plan);
-	});
-
-	test('a claim belongs to the DataVolume that controls it, by UID', () => {
-		expect(belongsTo(owned(), importing)).toBe(true);
-		expect(belongsTo(owned(), dataVolume({uid: 'other'}))).toBe(false);
-		expect(belongsTo(claim(), importing)).toBe(false);
 	});
 });
 
@@ -435,7 +448,7 @@ describe('status', () => {
 		[
 			'PrepClaimInProgress',
 			'the restored disk grows',
-			bound(restored({phase: 'Bound', request: '512Mi'}), {
+			bound(restored({phase: 'Bound', request: '512Mi', annotations: {[annotations.growTo]: '1Gi'}}), {
 				dataVolume: cloning,
 				clone: clone(),
 				volume: volume({capacity: '512Mi'}),

@@ -3,7 +3,7 @@
  */
 import type {DataVolume} from '../api/datavolume.ts';
 import type {PersistentVolumeClaim} from '../api/kubernetes.ts';
-import {annotations} from '../api/names.ts';
+import {annotations, cdiGroup} from '../api/names.ts';
 import type {VolumeCloneSource, VolumeImportSource} from '../api/populator.ts';
 import {formatQuantity, parseQuantity} from '../api/quantity.ts';
 import type {ReuseRule, SharedSnapshot} from '../api/sharedsnapshot.ts';
@@ -21,6 +21,7 @@ import {
 	type GivenUpWay,
 	sourceOnOtherNode,
 } from '../smartclone/strategy.ts';
+import {controllerOf, isLeftAlone, isPopulatedFor, isPrePopulated, standingOf} from './claim-standing.ts';
 import {describeGaveUp, type GaveUp, isGivenUp, withWay} from './gave-up.ts';
 import {
 	type CloneOrigin,
@@ -45,6 +46,10 @@ export type WaitReason =
 	| 'CloneSourceInUse'
 	| 'SnapshotNotReady'
 	| 'ClaimTerminating'
+	/** The disk is complete, and goes when nobody uses it any more. */
+	| 'ClaimMarkedForDeletion'
+	/** Somebody else makes the claim. */
+	| 'PrePopulated'
 	| 'FirstConsumer'
 	| 'Restoring'
 	/** The storage says that it is asked too much. Said after a while only. */
@@ -98,27 +103,29 @@ export type DataVolumePlan =
 	/** Which way the clone went, where that was not known when its claim was made. */
 	| {
 			readonly do: 'recordWay';
-			readonly on: PersistentVolumeClaim | DataVolume;
+			readonly on: PersistentVolumeClaim;
 			readonly way: string;
 			/** Why it is no better one. */
 			readonly because?: Declined;
+	  }
+	/** Somebody else made it: from now on it goes with the DataVolume. On condition that it did not change. */
+	| {readonly do: 'adoptClaim'; readonly claim: PersistentVolumeClaim; readonly dataVolume: DataVolume}
+	/** What tools read on a DataVolume whose disk is there. */
+	| {
+			readonly do: 'markDataVolume';
+			readonly dataVolume: DataVolume;
+			readonly annotations: Readonly<Record<string, string>>;
 	  }
 	| {readonly do: 'growClaim'; readonly claim: PersistentVolumeClaim; readonly request: string}
 	| {readonly do: 'selectNode'; readonly claim: PersistentVolumeClaim; readonly node: string}
 	| {readonly do: 'deleteImportSource'; readonly source: VolumeImportSource}
 	| {readonly do: 'deleteCloneSource'; readonly source: VolumeCloneSource};
 
+const bytesOf = (quantity: string | undefined) => parseQuantity(quantity ?? '0') ?? 0n;
+
 const nothing: DataVolumePlan = {do: 'nothing'};
 const wait = (reason: WaitReason, message: string): DataVolumePlan => ({do: 'wait', reason, message});
 const refuse = (reason: RefusalReason, message: string): DataVolumePlan => ({do: 'refuse', reason, message});
-
-export function belongsTo(claim: PersistentVolumeClaim, dataVolume: DataVolume): boolean {
-	return (
-		claim.metadata.ownerReferences?.some(
-			({controller, uid}) => controller === true && uid === dataVolume.metadata.uid,
-		) === true
-	);
-}
 
 /** Made by the storage driver from a snapshot or from another claim. */
 export function isMadeByDriver(claim: PersistentVolumeClaim): boolean {
@@ -126,35 +133,69 @@ export function isMadeByDriver(claim: PersistentVolumeClaim): boolean {
 	return kind === 'VolumeSnapshot' || kind === 'PersistentVolumeClaim';
 }
 
-/** What the claim should ask for in the end; a restore may have begun smaller. */
-function growth({claim, clone, volume, rendered}: Observed): {readonly request?: string; readonly grown: boolean} {
-	if (!claim || !clone || isRenderProblem(rendered) || !isMadeByDriver(claim)) return {grown: true};
-	const wants = rendered.requestBytes;
-	const asks = parseQuantity(claim.spec.resources?.requests?.['storage'] ?? '0') ?? 0n;
-	if (asks < wants) return {request: formatQuantity(wants), grown: false};
+/** What a DataVolume with a disk should say and does not. */
+function newsOf(
+	{clone}: Observed,
+	dataVolume: DataVolume,
+	claim: PersistentVolumeClaim,
+): Readonly<Record<string, string>> | undefined {
+	const {annotations: has = {}} = dataVolume.metadata;
+	const way = claim.metadata.annotations?.[annotations.cloneType];
+	const isNewWay = clone !== undefined && way !== undefined && way !== has[annotations.cloneType];
+	const news = {
+		...(isNewWay && !isLeftAlone(claim, dataVolume) && {[annotations.cloneType]: way}),
+		...(isPopulatedFor(claim, dataVolume) &&
+			!isPrePopulated(dataVolume) && {[annotations.prePopulated]: claim.metadata.name}),
+	};
+	return Object.keys(news).length > 0 ? news : undefined;
+}
+
+/**
+ * A DataVolume always has an annotation: KubeVirt restores its disk by a JSON patch that adds two, which fails where there is
+ * none yet. Of those that are not used for anything else it has CDI's.
+ */
+function firstAnnotation(
+	{metadata}: DataVolume,
+	{spec}: PersistentVolumeClaim,
+): Readonly<Record<string, string>> | undefined {
+	if (Object.keys(metadata.annotations ?? {}).length > 0) return undefined;
+	return {[annotations.usePopulator]: String(spec.dataSourceRef?.apiGroup === cdiGroup)};
+}
+
+/**
+ * What the claim should ask for in the end, where its restore began smaller. As it was wanted then: what the source or the
+ * claim itself is grown to afterwards is none of this.
+ */
+function growth({claim, volume}: Pick<Observed, 'claim' | 'volume'>): {
+	readonly request?: string;
+	readonly grown: boolean;
+} {
+	const growTo = claim?.metadata.annotations?.[annotations.growTo];
+	if (!claim || growTo === undefined || !isMadeByDriver(claim)) return {grown: true};
+	const wants = bytesOf(growTo);
+	if (bytesOf(claim.spec.resources?.requests?.['storage']) < wants) return {request: growTo, grown: false};
 	// The file system grows at the next mount, the kubelet sees to it; the volume must be large enough now.
-	const has = parseQuantity(volume?.spec.capacity?.['storage'] ?? '0') ?? 0n;
-	return {grown: has >= asks};
+	return {grown: bytesOf(volume?.spec.capacity?.['storage']) >= wants};
 }
 
 /** The claim is the disk now: grown if it began smaller, and the objects that described its content are not needed any more. */
-function tendBound(observed: Observed, claim: PersistentVolumeClaim): DataVolumePlan {
-	const {request, grown} = growth(observed);
+function tendBound(observed: Observed, dataVolume: DataVolume, claim: PersistentVolumeClaim): DataVolumePlan {
+	const {request, grown} = isLeftAlone(claim, dataVolume) ? {grown: true} : growth(observed);
 	if (request) return {do: 'growClaim', claim, request};
 	if (!grown)
 		return wait(
 			'Growing',
 			`Claim ${claim.metadata.name} is being grown to ${claim.spec.resources?.requests?.['storage']}`,
 		);
-	const {dataVolume, importSource, cloneSource, population} = observed;
-	const way = claim.metadata.annotations?.[annotations.cloneType];
-	if (dataVolume && observed.clone && way && way !== dataVolume.metadata.annotations?.[annotations.cloneType])
-		return {do: 'recordWay', on: dataVolume, way};
+	const news = newsOf(observed, dataVolume, claim);
+	if (news) return {do: 'markDataVolume', dataVolume, annotations: news};
+	const {importSource, cloneSource, population} = observed;
 	// They stay until the prime claim is gone: without them nobody would know what it is for.
 	if (population && population.stage !== 'done') return nothing;
 	if (importSource && !importSource.metadata.deletionTimestamp) return {do: 'deleteImportSource', source: importSource};
 	if (cloneSource && !cloneSource.metadata.deletionTimestamp) return {do: 'deleteCloneSource', source: cloneSource};
-	return nothing;
+	const first = firstAnnotation(dataVolume, claim);
+	return first ? {do: 'markDataVolume', dataVolume, annotations: first} : nothing;
 }
 
 /** Said only when it lasts: that a storage is busy for a moment is how pacing finds out. */
@@ -283,37 +324,56 @@ function tendPopulated(
 }
 
 function tendPending(observed: Observed, dataVolume: DataVolume, claim: PersistentVolumeClaim): DataVolumePlan {
-	const {rendered, population, node, clone} = observed;
-	if (population) return tendPopulated(observed, dataVolume, claim, population);
+	const {claimClass, population, node, clone} = observed;
+	const isMade = !isLeftAlone(claim, dataVolume);
+	if (population && isMade) return tendPopulated(observed, dataVolume, claim, population);
 	const given = claim.metadata.annotations ?? {};
 	const waitsForConsumer =
-		!isRenderProblem(rendered) &&
-		rendered.storageClass.volumeBindingMode === 'WaitForFirstConsumer' &&
-		!given[annotations.selectedNode];
+		claimClass?.volumeBindingMode === 'WaitForFirstConsumer' && given[annotations.selectedNode] === undefined;
 	if (waitsForConsumer && given[annotations.bindImmediate] !== undefined && clone && isMadeByDriver(claim)) {
 		return node ? {do: 'selectNode', claim, node} : wait('NoNode', 'No node is ready that has the storage driver');
 	}
 	if (waitsForConsumer) return wait('FirstConsumer', `Claim ${claim.metadata.name} waits for its first consumer`);
-	return clone
+	return clone && isMade
 		? tendRestore(observed, dataVolume, clone, claim)
 		: wait('Binding', `PVC ${claim.metadata.name} Pending`);
 }
 
+/** A claim that is in the way: why, and what to do about it. */
+function tendOthers(observed: Observed, dataVolume: DataVolume, claim: PersistentVolumeClaim): DataVolumePlan {
+	const name = `PersistentVolumeClaim ${claim.metadata.namespace}/${claim.metadata.name}`;
+	const controller = controllerOf(claim);
+	if (claim.metadata.deletionTimestamp) return wait('ClaimTerminating', `${name} is being deleted`);
+	if (standingOf(claim, dataVolume, observed.adoptsByDefault) === 'predecessors') {
+		return wait('ClaimTerminating', `${name} is of an earlier DataVolume of this name, and goes with it`);
+	}
+	return refuse(
+		'ErrResourceExists',
+		controller
+			? `${name} exists already and is of ${controller.kind} ${controller.name}: choose another name`
+			: `${name} exists already and is not of this DataVolume: delete it, choose another name, or let the DataVolume take it over by its annotation ${annotations.allowClaimAdoption}: "true"`,
+	);
+}
+
 function tendClaim(observed: Observed, dataVolume: DataVolume, claim: PersistentVolumeClaim): DataVolumePlan {
-	const {namespace, name} = claim.metadata;
-	if (!belongsTo(claim, dataVolume)) {
-		return refuse(
-			'ErrResourceExists',
-			`PersistentVolumeClaim ${namespace}/${name} exists already and is not of this DataVolume: delete it, or choose another name`,
+	const standing = standingOf(claim, dataVolume, observed.adoptsByDefault);
+	const isOurs = standing === 'own' || standing === 'adopted';
+	if (!isOurs && (standing !== 'adoptable' || claim.metadata.deletionTimestamp))
+		return tendOthers(observed, dataVolume, claim);
+	if (!isOurs) return {do: 'adoptClaim', claim, dataVolume};
+	const {namespace, name, deletionTimestamp} = claim.metadata;
+	if (deletionTimestamp) {
+		const isThere = claim.status?.phase === 'Bound' && growth(observed).grown;
+		return wait(
+			isThere ? 'ClaimMarkedForDeletion' : 'ClaimTerminating',
+			`PersistentVolumeClaim ${namespace}/${name} is being deleted`,
 		);
 	}
-	if (claim.metadata.deletionTimestamp)
-		return wait('ClaimTerminating', `PersistentVolumeClaim ${namespace}/${name} is being deleted`);
 	switch (claim.status?.phase) {
 		case 'Lost':
 			return nothing;
 		case 'Bound':
-			return tendBound(observed, claim);
+			return tendBound(observed, dataVolume, claim);
 		default:
 			return tendPending(observed, dataVolume, claim);
 	}
@@ -575,6 +635,12 @@ export function decide(observed: Observed): DataVolumePlan {
 	if (orphan) return {do: 'deleteCloneSource', source: orphan};
 	if (!dataVolume || dataVolume.metadata.deletionTimestamp || observed.namespaceLeaves) return nothing;
 	if (claim) return tendClaim(observed, dataVolume, claim);
+	if (isPrePopulated(dataVolume)) {
+		return wait(
+			'PrePopulated',
+			`No PVC found: annotation ${annotations.prePopulated} says that somebody else makes it`,
+		);
+	}
 	if (isRefusal(source)) return refuse(source.reason, source.message);
 	return start(observed, dataVolume, source);
 }

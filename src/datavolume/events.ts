@@ -7,6 +7,7 @@ import type {DataVolumePhase, DataVolumeStatus} from '../api/datavolume.ts';
 import {annotations} from '../api/names.ts';
 import type {EventText} from '../kube/events.ts';
 import type {CloneDecision, CloneWay} from '../smartclone/strategy.ts';
+import {isMadeFor} from './claim-standing.ts';
 import type {DataVolumePlan} from './decide.ts';
 import type {Observed} from './observe.ts';
 
@@ -39,6 +40,15 @@ const quietPhases: ReadonlySet<DataVolumePhase> = new Set([
 	'PrepClaimInProgress',
 ]);
 
+function failedEvent({claim, population, dataVolume}: Observed): EventText | undefined {
+	const name = dataVolume?.metadata.name ?? '';
+	if (claim?.status?.phase === 'Lost') return {type: 'Warning', reason: 'ErrClaimLost', message: `PVC ${name} lost`};
+	if (population?.stage !== 'failed') return undefined;
+	return population.way === 'import'
+		? {type: 'Warning', reason: 'ImportFailed', message: `Failed to import into PVC ${name}`}
+		: {type: 'Warning', reason: 'CloneFailed', message: `Failed to clone into PVC ${name}`};
+}
+
 /** How a clone was made, in words. */
 function wayOf({claim, dataVolume}: Observed): string {
 	const way = claim?.metadata.annotations?.[annotations.cloneType];
@@ -50,7 +60,7 @@ function wayOf({claim, dataVolume}: Observed): string {
 }
 
 function phaseEvent(observed: Observed, phase: DataVolumePhase): EventText | undefined {
-	const {dataVolume, clone, source} = observed;
+	const {dataVolume, claim, clone, source} = observed;
 	const name = dataVolume?.metadata.name ?? '';
 	const target = `${dataVolume?.metadata.namespace}/${name}`;
 	const origin = clone ? `${clone.origin.namespace}/${clone.origin.name}` : '';
@@ -83,16 +93,19 @@ function phaseEvent(observed: Observed, phase: DataVolumePhase): EventText | und
 		case 'PendingPopulation':
 			return normal('PendingPopulation', `PVC ${name} waits for its first consumer`);
 		case 'Succeeded':
+			if (dataVolume && claim && !isMadeFor(claim, dataVolume))
+				return normal('ClaimAdopted', `PVC ${name} was there already, and is the disk of this DataVolume now`);
 			if (clone)
 				return normal('CloneSucceeded', `Successfully cloned from ${origin} into ${target}: ${wayOf(observed)}`);
 			return imported
 				? normal('ImportSucceeded', `Successfully imported into PVC ${name}`)
 				: normal('ExternalPopulationSucceeded', `PVC ${name} was populated`);
+		case 'Failed':
+			return failedEvent(observed);
 		case '':
 		case 'Pending':
 		case 'PVCBound':
 		case 'WaitForFirstConsumer':
-		case 'Failed':
 		case 'Unknown':
 			return undefined;
 		default:
@@ -107,6 +120,8 @@ function conditionEvents(before: DataVolumeStatus | undefined, after: DataVolume
 		if (!now?.reason || (old?.reason === now.reason && old.message === now.message)) return [];
 		// What every claim goes through tells nobody anything.
 		if (type === 'Bound' && passing.has(now.reason)) return [];
+		// ErrClaimLost says it.
+		if (now.reason === 'ClaimLost') return [];
 		// CloneSucceeded says it.
 		if (isClone && now.reason === 'Bound' && after.phase === 'Succeeded') return [];
 		if (type === 'Bound')
@@ -154,6 +169,9 @@ export function decisionEvents(plan: DataVolumePlan): EventText[] {
 			return [...declinedEvents(plan.decision), ...crashConsistent(plan.writer)];
 		case 'createClaim':
 			return plan.decision ? declinedEvents(plan.decision) : [];
+		case 'wait':
+			if (plan.reason !== 'ClaimMarkedForDeletion') return [];
+			return [{type: 'Warning', reason: 'ErrResourceMarkedForDeletion', message: plan.message}];
 		case 'recordTries': {
 			if (!plan.given) return [];
 			const {way, code, message} = plan.given;

@@ -16,6 +16,7 @@ import {isWriter} from '../smartclone/writers.ts';
 import type {DataVolumePlan} from './decide.ts';
 import {formatGaveUp} from './gave-up.ts';
 import {clonesDeclinedTotal, clonesTotal} from './metrics.ts';
+import {ownedBy} from './objects.ts';
 import {paceKeyOf} from './pace-key.ts';
 import type {Outcome} from './status.ts';
 
@@ -66,8 +67,20 @@ async function abandon({api, signal}: ExecuteContext, {metadata}: PersistentVolu
 	}
 }
 
-function isDataVolume(object: PersistentVolumeClaim | DataVolume): object is DataVolume {
-	return object.kind === 'DataVolume';
+/** A conflict is thrown: who changed it meanwhile may have taken it, and it is looked at again. */
+async function adopt(
+	{api, signal}: ExecuteContext,
+	{metadata}: PersistentVolumeClaim,
+	dataVolume: DataVolume,
+): Promise<void> {
+	const {uid, resourceVersion, ownerReferences = []} = metadata;
+	const patch = {metadata: {ownerReferences: [...ownerReferences, ownedBy(dataVolume)]}};
+	await api.mergePatch(resources.persistentVolumeClaims, metadata, patch, {
+		uid,
+		resourceVersion,
+		fieldManager,
+		signal,
+	});
 }
 
 /** On this very object; one that is gone needs it no more. */
@@ -135,10 +148,15 @@ export async function execute(context: ExecuteContext, plan: DataVolumePlan): Pr
 		case 'recordWay': {
 			const because = plan.because && {[annotations.cloneFallbackReason]: describeDeclined([plan.because])};
 			const way = {[annotations.cloneType]: plan.way, ...because};
-			if (isDataVolume(plan.on)) await annotate(context, resources.dataVolumes, plan.on, way);
-			else await annotate(context, resources.persistentVolumeClaims, plan.on, way);
+			await annotate(context, resources.persistentVolumeClaims, plan.on, way);
 			return {};
 		}
+		case 'markDataVolume':
+			await annotate(context, resources.dataVolumes, plan.dataVolume, plan.annotations);
+			return {};
+		case 'adoptClaim':
+			await adopt(context, plan.claim, plan.dataVolume);
+			return {};
 		case 'growClaim':
 			await api.mergePatch(
 				resources.persistentVolumeClaims,

@@ -186,7 +186,12 @@ describe('a clone by the driver', () => {
 	});
 
 	test('grows after an equal-size clone', () => {
-		const bound = {...byDriver, status: {phase: 'Bound' as const}};
+		const wanted = {...byDriver.metadata.annotations, [annotations.growTo]: '1Gi'};
+		const bound = {
+			...byDriver,
+			status: {phase: 'Bound' as const},
+			metadata: {...byDriver.metadata, annotations: wanted},
+		};
 		const small = {...bound, spec: {...bound.spec, resources: {requests: {storage: '512Mi'}}}};
 		expect(planOf({claim: small}, clone)).toMatchObject({do: 'growClaim', request: '1Gi'});
 	});
@@ -412,7 +417,8 @@ describe('a clone whose node is not known yet', () => {
 		expect(planOf({...copying(), claim: annotated, happened: 'snapshot'}, clone)).toMatchObject({do: 'wait'});
 		const bound = {...annotated, status: {phase: 'Bound' as const}};
 		const done = {claim: bound, population: population('done')};
-		expect(planOf(done, clone)).toEqual({do: 'recordWay', on: cloning, way: 'snapshot'});
+		const way = {[annotations.cloneType]: 'snapshot'};
+		expect(planOf(done, clone)).toEqual({do: 'markDataVolume', dataVolume: cloning, annotations: way});
 		const told = dataVolume({
 			...cloning.metadata,
 			source: cloning.spec.source ?? {},

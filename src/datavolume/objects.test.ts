@@ -113,6 +113,16 @@ describe('claims by way', () => {
 		const made = makeRestoredClaim(of, spec, {kind: 'VolumeSnapshot', name: 'snapshot', request: '2Gi'});
 		expect(made.spec.resources).toEqual({requests: {storage: '2Gi'}, limits: {storage: '5Gi'}});
 		expect(made.spec.dataSource).toMatchObject({kind: 'VolumeSnapshot', name: 'snapshot'});
+		expect(made.metadata.annotations).not.toHaveProperty([annotations.growTo]);
+	});
+
+	test('one that begins smaller says what it grows to, whatever its DataVolume says', () => {
+		const sly = dataVolume({annotations: {[annotations.growTo]: '1Ti'}});
+		const from = {kind: 'VolumeSnapshot', name: 'snapshot'} as const;
+		const small = makeRestoredClaim(sly, spec, {...from, request: '512Mi'});
+		expect(small.metadata.annotations).toHaveProperty([annotations.growTo], '1Gi');
+		const whole = makeRestoredClaim(sly, spec, {...from, request: '1Gi'});
+		expect(whole.metadata.annotations).not.toHaveProperty([annotations.growTo]);
 	});
 
 	test('a clone by the driver names the claim, and says why it is no restore', () => {

@@ -10,6 +10,7 @@ import {
 	labels,
 	managedByValue,
 } from '../api/names.ts';
+import {parseQuantity} from '../api/quantity.ts';
 import type {VolumeCloneSource, VolumeImportSource} from '../api/populator.ts';
 import type {ReuseRule} from '../api/sharedsnapshot.ts';
 import type {CloneDecision, CloneWay} from '../smartclone/strategy.ts';
@@ -21,7 +22,8 @@ function uidOf(dataVolume: DataVolume): string {
 	return dataVolume.metadata.uid;
 }
 
-function ownedBy(dataVolume: DataVolume): OwnerReference {
+/** What makes an object go with its DataVolume. */
+export function ownedBy(dataVolume: DataVolume): OwnerReference {
 	return {
 		apiVersion: cdiVersion,
 		kind: 'DataVolume',
@@ -38,12 +40,13 @@ const notForClaims: readonly string[] = [
 	annotations.sharedSnapshot,
 	annotations.reuseRule,
 	annotations.gaveUp,
+	annotations.growTo,
 	annotations.consistency,
 	// Of the request that was assigned; a claim has its own.
 	annotations.cloneType,
 	// Admission asks the author of a claim whether he may clone from there. Of ours the author is the controller, who may.
 	annotations.dataSourceNamespace,
-	'cdi.kubevirt.io/storage.populatedFor',
+	annotations.populatedFor,
 ];
 
 export interface ClaimWanted {
@@ -191,6 +194,8 @@ export function makeRestoredClaim(
 ): PersistentVolumeClaim {
 	const way: CloneWay = from.kind === 'VolumeSnapshot' ? 'snapshot' : 'csi-clone';
 	const reason = describeDeclined(from.declined ?? []);
+	const wanted = spec.resources?.requests?.['storage'] ?? '0';
+	const grows = (parseQuantity(from.request) ?? 0n) < (parseQuantity(wanted) ?? 0n);
 	return makeClaim(dataVolume, {
 		spec: {
 			...spec,
@@ -204,6 +209,7 @@ export function makeRestoredClaim(
 		annotations: {
 			[annotations.cloneType]: way,
 			...(reason && {[annotations.cloneFallbackReason]: reason}),
+			...(grows && {[annotations.growTo]: wanted}),
 			...(from.rule && {[annotations.reuseRule]: from.rule}),
 			...(from.provisioner && {
 				[annotations.storageProvisioner]: from.provisioner,

@@ -1,6 +1,6 @@
 /** Everything that one DataVolume depends on, read from the caches into one value, the clock included. */
 import type {DataVolume} from '../api/datavolume.ts';
-import type {PersistentVolume, PersistentVolumeClaim} from '../api/kubernetes.ts';
+import type {PersistentVolume, PersistentVolumeClaim, StorageClass} from '../api/kubernetes.ts';
 import {annotations, cdiGroup, cloneSourceName, copyClaimName, importSourceName, stripeNumber} from '../api/names.ts';
 import type {VolumeCloneSource, VolumeImportSource} from '../api/populator.ts';
 import {isRefusal, parseSource, type Source, type SourceRefusal} from '../api/source.ts';
@@ -37,6 +37,10 @@ export interface Observed {
 	/** Of the DataVolume's name, whoever made it. */
 	readonly claim: PersistentVolumeClaim | undefined;
 	readonly volume: PersistentVolume | undefined;
+	/** The StorageClass that the claim names. */
+	readonly claimClass: StorageClass | undefined;
+	/** Whether a claim of its name that exists is taken over where the DataVolume says nothing. */
+	readonly adoptsByDefault: boolean;
 	readonly rendered: Rendered | RenderProblem;
 	readonly clone: ObservedClone | undefined;
 	/**
@@ -88,6 +92,8 @@ export interface ObserveContext extends CloneContext {
 	/** Since when the storage can make this claim, in milliseconds since 1970; undefined: not yet. Default: since it exists. */
 	readonly makingSince?: (claim: PersistentVolumeClaim) => number | undefined;
 	readonly deadlines?: Deadlines;
+	/** CDI's feature gate DataVolumeClaimAdoption. Default false. */
+	readonly adoptsByDefault?: () => boolean;
 }
 
 /** Every index that {@link observe} reads by. */
@@ -172,6 +178,8 @@ export function observe(key: string, context: ObserveContext): Observed {
 		volume: claim?.spec.volumeName
 			? caches.store(resources.persistentVolumes).get(undefined, claim.spec.volumeName)
 			: undefined,
+		claimClass: claim && caches.store(resources.storageClasses).get(undefined, claim.spec.storageClassName ?? ''),
+		adoptsByDefault: context.adoptsByDefault?.() ?? false,
 		rendered,
 		clone,
 		snapshotLost: claim !== undefined && clone !== undefined && isSnapshotLost(caches, clone, claim, ownCloneSource),

@@ -53,9 +53,9 @@ const observed = (given: Partial<Observed> = {}) =>
 
 const cutting: DataVolumePlan = {do: 'wait', reason: 'SnapshotNotReady', message: 'Waiting for the snapshot'};
 const restoring: DataVolumePlan = {do: 'wait', reason: 'Restoring', message: 'is being restored'};
-const pending = {claim: claim({name: 'disk', phase: 'Pending'})};
+const pending = {claim: claim({name: 'disk', phase: 'Pending', owner: cloning})};
 const done = {
-	claim: claim({name: 'disk', phase: 'Bound', annotations: {[annotations.cloneType]: 'snapshot'}}),
+	claim: claim({name: 'disk', phase: 'Bound', owner: cloning, annotations: {[annotations.cloneType]: 'snapshot'}}),
 };
 
 function report(plan: DataVolumePlan, given: Partial<Observed> = {}, outcome: Outcome = {}) {

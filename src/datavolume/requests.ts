@@ -9,6 +9,7 @@ import * as resources from '../kube/resources.ts';
 import type {Index} from '../kube/store.ts';
 import type {AssignedRequest, Assignment, CloneRequest, CloneRequests} from '../smartclone/requests.ts';
 import {type CloneWay, cloneWays} from '../smartclone/strategy.ts';
+import {controllerOf, isMadeFor, isPrePopulated} from './claim-standing.ts';
 import {gaveUpOf, isGivenUp} from './gave-up.ts';
 
 /**
@@ -67,6 +68,12 @@ function hasGivenUp(dataVolume: DataVolume, {way}: CloneRequest): boolean {
 	return isGivenUp(gaveUp, 'snapshot') || isGivenUp(gaveUp, way);
 }
 
+/** Somebody else makes its disk, or has made it: it needs no snapshot, and must hold none. */
+function isMadeByOthers(dataVolume: DataVolume, claim: PersistentVolumeClaim | undefined): boolean {
+	if (isPrePopulated(dataVolume)) return true;
+	return claim !== undefined && controllerOf(claim)?.uid === dataVolume.metadata.uid && !isMadeFor(claim, dataVolume);
+}
+
 /** Nobody uses it yet, and its class makes no volume before somebody does: it restores nothing. */
 export function waitsForConsumer(caches: Caches, {metadata, spec}: PersistentVolumeClaim): boolean {
 	const storageClass = caches.store(resources.storageClasses).get(undefined, spec.storageClassName ?? '');
@@ -93,6 +100,7 @@ export function makeCloneRequests(api: KubeApi, caches: Caches): CloneRequests {
 						?.metadata.deletionTimestamp;
 					const ended =
 						claim?.status?.phase === 'Bound' ||
+						isMadeByOthers(dataVolume, claim) ||
 						(dataVolume.metadata.deletionTimestamp ?? leaves) !== undefined ||
 						hasGivenUp(dataVolume, request);
 					return [

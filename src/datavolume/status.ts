@@ -7,6 +7,7 @@ import {type ConditionNews, upsertCondition} from '../api/conditions.ts';
 import type {DataVolumePhase, DataVolumeStatus} from '../api/datavolume.ts';
 import {isRefusal} from '../api/source.ts';
 import type {Population} from '../populate/population.ts';
+import {isMadeFor} from './claim-standing.ts';
 import type {DataVolumePlan, RefusalReason, WaitReason} from './decide.ts';
 import {isMadeByDriver} from './decide.ts';
 import type {Observed} from './observe.ts';
@@ -65,6 +66,9 @@ const waitPhases: Readonly<Record<WaitReason, DataVolumePhase>> = {
 	CloneSourceInUse: 'CloneScheduled',
 	SnapshotNotReady: 'SnapshotForSmartCloneInProgress',
 	ClaimTerminating: 'Pending',
+	// The disk is as complete as before, and whoever uses it goes on.
+	ClaimMarkedForDeletion: 'Succeeded',
+	PrePopulated: 'Pending',
 	FirstConsumer: 'PendingPopulation',
 	Restoring: 'CloneFromSnapshotSourceInProgress',
 	StorageBusy: 'CloneFromSnapshotSourceInProgress',
@@ -72,13 +76,15 @@ const waitPhases: Readonly<Record<WaitReason, DataVolumePhase>> = {
 	Growing: 'PrepClaimInProgress',
 	Population: 'Pending',
 	Binding: 'Pending',
-	NoNode: 'PendingPopulation',
+	// Not PendingPopulation: whoever wants it bound at once is no consumer to be started.
+	NoNode: 'CloneScheduled',
 };
 
 function phaseOf(observed: Observed, plan: DataVolumePlan, outcome: Outcome): DataVolumePhase {
 	const {claim, population} = observed;
 	if (plan.do === 'refuse') return refusalPhases[plan.reason];
 	if (outcome.invalid) return '';
+	if (plan.do === 'wait' && plan.reason === 'ClaimTerminating') return waitPhases[plan.reason];
 	if (claim?.status?.phase === 'Lost') return 'Failed';
 	if (claim?.status?.phase === 'Bound' && plan.do !== 'wait' && plan.do !== 'growClaim') return 'Succeeded';
 	if (claim && population) return populationPhase(population);
@@ -92,6 +98,9 @@ function phaseOf(observed: Observed, plan: DataVolumePlan, outcome: Outcome): Da
 			return outcome.quota ? 'Pending' : 'CloneFromSnapshotSourceInProgress';
 		case 'growClaim':
 			return 'PrepClaimInProgress';
+		case 'adoptClaim':
+		case 'markDataVolume':
+			return 'Pending';
 		case 'selectNode':
 			return 'CloneFromSnapshotSourceInProgress';
 		case 'recordTries':
@@ -112,7 +121,6 @@ function phaseOf(observed: Observed, plan: DataVolumePlan, outcome: Outcome): Da
 /** Of a claim that waits for its volume, these say more than that. */
 const toldOfClaims: ReadonlySet<WaitReason> = new Set([
 	'NoNode',
-	'ClaimTerminating',
 	'StorageBusy',
 	'ProvisioningFailed',
 	'CloneWithoutSource',
@@ -134,15 +142,23 @@ function boundCondition(observed: Observed, plan: DataVolumePlan, outcome: Outco
 	if (plan.do === 'refuse') return no(plan.reason, plan.message);
 	const name = claim?.metadata.name;
 	if (!claim) {
-		if (plan.do === 'wait') return no(plan.reason, plan.message);
-		return no('NotFound', 'No PVC found');
+		if (plan.do !== 'wait') return no('NotFound', 'No PVC found');
+		return no(plan.reason === 'PrePopulated' ? 'NotFound' : plan.reason, plan.message);
 	}
+	// Of somebody else's claim nothing else is said, however it is bound.
+	if (plan.do === 'wait' && plan.reason === 'ClaimTerminating') return no(plan.reason, plan.message);
 	if (claim.status?.phase === 'Lost') return no('ClaimLost', 'Claim Lost');
 	if (claim.status?.phase === 'Bound')
 		return {type: 'Bound', status: 'True', reason: 'Bound', message: `PVC ${name} Bound`};
 	if (plan.do === 'wait' && toldOfClaims.has(plan.reason)) return no(plan.reason, plan.message);
 	if (population?.stage === 'waiting' && population.reason) return no(population.reason, population.message);
 	return no('Pending', `PVC ${name} Pending`);
+}
+
+function doneMessage(observed: Observed): string {
+	const {dataVolume, claim} = observed;
+	if (dataVolume && claim && !isMadeFor(claim, dataVolume)) return 'Claim Adopted';
+	return kindOf(observed) === 'clone' ? 'Clone Complete' : 'Import Complete';
 }
 
 const imageTrouble = new Set(['ImagePullBackOff', 'ErrImagePull', 'InvalidImageName']);
@@ -163,8 +179,8 @@ function workerCondition(population: Population): ConditionNews | undefined {
 }
 
 function runningCondition(observed: Observed, phase: DataVolumePhase): ConditionNews {
-	const done = kindOf(observed) === 'clone' ? 'Clone Complete' : 'Import Complete';
-	if (phase === 'Succeeded') return {type: 'Running', status: 'False', reason: 'Completed', message: done};
+	if (phase === 'Succeeded')
+		return {type: 'Running', status: 'False', reason: 'Completed', message: doneMessage(observed)};
 	const worker = observed.population && workerCondition(observed.population);
 	if (worker) return worker;
 	if (observed.claim && isMadeByDriver(observed.claim) && phase === 'CloneFromSnapshotSourceInProgress') {

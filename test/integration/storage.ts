@@ -1,6 +1,6 @@
 /** Storage without a driver: what the provisioner, the binder and the snapshotter would write, a test writes itself. */
 import type {Event} from '../../src/api/event.ts';
-import type {PersistentVolumeClaim} from '../../src/api/kubernetes.ts';
+import type {ObjectMeta, PersistentVolumeClaim} from '../../src/api/kubernetes.ts';
 import type {VolumeSnapshot} from '../../src/api/snapshot.ts';
 import type {KubeClient} from '../../src/kube/client.ts';
 import * as resources from '../../src/kube/resources.ts';
@@ -32,19 +32,32 @@ export async function makeSnapshotClass(api: KubeClient): Promise<void> {
 	});
 }
 
-/** A claim and its volume, as a provisioner and the binder leave them. */
-export async function makeBoundClaim(
-	api: KubeClient,
-	{namespace, name, storage = '1Gi'}: {readonly namespace: string; readonly name: string; readonly storage?: string},
-): Promise<PersistentVolumeClaim> {
-	const volumeName = `volume-of-${namespace}-${name}`;
-	const accessModes = ['ReadWriteOnce'] as const;
-	const claim = await api.create(resources.persistentVolumeClaims, {
+export interface ClaimWanted extends Pick<ObjectMeta, 'labels' | 'annotations' | 'ownerReferences'> {
+	readonly namespace: string;
+	readonly name: string;
+	/** Default 1Gi. */
+	readonly storage?: string;
+	/** Default `standard`. */
+	readonly storageClassName?: string;
+}
+
+/** A claim as any user makes it, for which there is no volume. */
+export async function makePendingClaim(api: KubeClient, wanted: ClaimWanted): Promise<PersistentVolumeClaim> {
+	const {storage = '1Gi', storageClassName = 'standard', ...metadata} = wanted;
+	return api.create(resources.persistentVolumeClaims, {
 		apiVersion: 'v1',
 		kind: 'PersistentVolumeClaim',
-		metadata: {namespace, name},
-		spec: {accessModes, storageClassName: 'standard', volumeName, resources: {requests: {storage}}},
+		metadata,
+		spec: {accessModes: ['ReadWriteOnce'], storageClassName, resources: {requests: {storage}}},
 	});
+}
+
+/** A volume for this claim, as a provisioner and the binder leave them. */
+export async function bind(api: KubeClient, {metadata, spec}: PersistentVolumeClaim): Promise<PersistentVolumeClaim> {
+	const {namespace = '', name, uid = ''} = metadata;
+	const volumeName = `volume-${uid}`;
+	const {accessModes = [], storageClassName = '', volumeMode = 'Filesystem'} = spec;
+	const storage = spec.resources?.requests?.['storage'] ?? '';
 	await api.create(resources.persistentVolumes, {
 		apiVersion: 'v1',
 		kind: 'PersistentVolume',
@@ -52,14 +65,28 @@ export async function makeBoundClaim(
 		spec: {
 			accessModes,
 			capacity: {storage},
-			storageClassName: 'standard',
-			claimRef: {apiVersion: 'v1', kind: 'PersistentVolumeClaim', namespace, name, uid: claim.metadata.uid ?? ''},
+			storageClassName,
+			volumeMode,
+			claimRef: {apiVersion: 'v1', kind: 'PersistentVolumeClaim', namespace, name, uid},
 			csi: {driver, volumeHandle: volumeName},
 		},
 	});
-	return api.mergePatchStatus(resources.persistentVolumeClaims, claim.metadata, {
+	await api.mergePatch(resources.persistentVolumeClaims, metadata, {spec: {volumeName}});
+	return api.mergePatchStatus(resources.persistentVolumeClaims, metadata, {
 		status: {phase: 'Bound', capacity: {storage}, accessModes},
 	});
+}
+
+/** A claim and its volume. */
+export async function makeBoundClaim(api: KubeClient, wanted: ClaimWanted): Promise<PersistentVolumeClaim> {
+	return bind(api, await makePendingClaim(api, wanted));
+}
+
+/** What the controller manager does with a claim that nobody uses. */
+export async function deleteClaim(api: KubeClient, {metadata}: PersistentVolumeClaim): Promise<void> {
+	await api.delete(resources.persistentVolumeClaims, metadata, {uid: metadata.uid});
+	const patch = {metadata: {finalizers: null}} as object;
+	await api.mergePatch(resources.persistentVolumeClaims, metadata, patch, {uid: metadata.uid});
 }
 
 /** The VolumeSnapshot of this claim that the controller makes next, after those that are known. */

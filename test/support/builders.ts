@@ -84,6 +84,10 @@ export interface ClaimOptions extends Common {
 	readonly owner?: KubeObject;
 }
 
+/** As the controller makes them, they say which DataVolume they were made for. */
+const madeForMark = ({kind, metadata}: KubeObject) =>
+	kind === 'DataVolume' ? {[known.createdForDataVolume]: metadata.uid ?? ''} : undefined;
+
 export function claim(options: ClaimOptions = {}): PersistentVolumeClaim {
 	const {phase = 'Bound', request = '1Gi', storageClass: className = 'fast', volumeMode, owner} = options;
 	const volumeName = options.volumeName ?? (phase === 'Pending' ? undefined : 'volume');
@@ -93,6 +97,7 @@ export function claim(options: ClaimOptions = {}): PersistentVolumeClaim {
 		metadata: {
 			...metadata(options, 'claim', 'ns'),
 			...(owner && {
+				annotations: {...madeForMark(owner), ...options.annotations},
 				ownerReferences: [
 					{
 						apiVersion: owner.apiVersion,

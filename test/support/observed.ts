@@ -5,7 +5,7 @@ import {parseSource} from '../../src/api/source.ts';
 import {type Observed, defaultDeadlines} from '../../src/datavolume/observe.ts';
 import type {ObservedClone} from '../../src/datavolume/observe-clone.ts';
 import {nothingGivenUp} from '../../src/datavolume/gave-up.ts';
-import {renderClaim} from '../../src/datavolume/render.ts';
+import {isRenderProblem, renderClaim} from '../../src/datavolume/render.ts';
 import {defaultPolicy} from '../../src/smartclone/driver-policy.ts';
 import {storageClass} from './builders.ts';
 
@@ -30,6 +30,7 @@ export function observedClone(given: Partial<ObservedClone> = {}): ObservedClone
 /** Of a DataVolume for which nothing was made yet, and with which nobody has trouble. Its class is the cluster's default. */
 export function observedDataVolume(of: DataVolume, given: Partial<Observed> = {}): Observed {
 	const storageClasses = [storageClass({annotations: {[annotations.defaultStorageClass]: 'true'}})];
+	const {rendered = renderClaim(of, {storageClasses, filesystemOverhead: 0})} = given;
 	return {
 		key: 'ns/disk',
 		now: '2026-01-01T00:01:00Z',
@@ -39,7 +40,9 @@ export function observedDataVolume(of: DataVolume, given: Partial<Observed> = {}
 		source: parseSource(of),
 		claim: undefined,
 		volume: undefined,
-		rendered: renderClaim(of, {storageClasses, filesystemOverhead: 0}),
+		rendered,
+		claimClass: isRenderProblem(rendered) ? undefined : rendered.storageClass,
+		adoptsByDefault: false,
 		clone: undefined,
 		population: undefined,
 		percent: undefined,
