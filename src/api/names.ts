@@ -24,6 +24,14 @@ export const annotations = {
 	/** Us -> us. `namespace/name` of the DataVolume, on a VolumeCloneSource in another namespace, where no owner reference may point (CDI). */
 	ownedByDataVolume: 'cdi.kubevirt.io/ownedByDataVolume',
 	contentType: 'cdi.kubevirt.io/storage.contentType',
+	/** Admin -> us. On a StorageClass: the way its clones go, where its StorageProfile says none (CDI). */
+	cloneStrategy: 'cdi.kubevirt.io/clone-strategy',
+	/** Us and admin -> us. On a StorageProfile: smallest claim that is made for `spec.storage` (CDI). What is there is kept. */
+	minimumSupportedPvcSize: 'cdi.kubevirt.io/minimumSupportedPvcSize',
+	/** CDI's operator -> us. On the CDI object: CDIConfig has what it says and nothing else (CDI). Presence alone counts. */
+	configAuthority: 'cdi.kubevirt.io/configAuthority',
+	/** Us -> us, durable. On CDIConfig: fields of its spec that come from the CDI object, by commas. */
+	mirroredFields: 'onesnap.io/mirrored-fields',
 	/** Us and users -> us. On a claim: PriorityClass and service account of the Pods that fill it (CDI). */
 	podPriorityClass: 'cdi.kubevirt.io/storage.pod.priorityclassname',
 	podServiceAccount: 'cdi.kubevirt.io/storage.pod.serviceAccountName',

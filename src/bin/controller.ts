@@ -1,5 +1,6 @@
 /** The controller: reads its configuration, builds the parts, wires them and runs them while it leads. */
 import {randomUUID} from 'node:crypto';
+import {makeCdiConfigController} from '../cdiconfig/controller.ts';
 import {makeDataVolumeController} from '../datavolume/controller.ts';
 import {makeCloneRequests} from '../datavolume/requests.ts';
 import {Caches} from '../kube/caches.ts';
@@ -27,6 +28,7 @@ import {logLevels} from '../process/plain-log.ts';
 import {collectProcessMetrics, registry} from '../process/metrics.ts';
 import {listenForShutdown} from '../process/shutdown.ts';
 import {makeSmartClone} from '../smartclone/controller.ts';
+import {makeStorageProfileController} from '../storageprofile/controller.ts';
 import {parseProxyUrl} from '../api/import-proxy.ts';
 import {fieldManager} from '../api/names.ts';
 import {importProxyOf} from '../populate/import-proxy.ts';
@@ -130,6 +132,7 @@ const kinds = [
 		resources.namespaces,
 	],
 	...[resources.storageClasses, resources.csiDrivers, resources.csiNodes],
+	...[resources.storageProfiles, resources.cdiConfigs, resources.cdis],
 	...[resources.validatingAdmissionPolicies, resources.validatingAdmissionPolicyBindings],
 ].map((resource) => ({resource}));
 /** External-snapshotter's kinds: a cluster without them copies. */
@@ -230,7 +233,16 @@ await using _health = await startHealthServer({
 	ready: {caches: () => (caches.hasSynced ? undefined : 'the first lists are not complete yet')},
 });
 
-const controllers = [dataVolumes, populate.controller, smartClone.controller, smartClone.orphans];
+const storageProfiles = makeStorageProfileController({api, caches, log, clock: systemClock});
+const cdiConfig = makeCdiConfigController({api, caches, log, clock: systemClock});
+const controllers = [
+	cdiConfig,
+	storageProfiles,
+	dataVolumes,
+	populate.controller,
+	smartClone.controller,
+	smartClone.orphans,
+];
 const watching = Promise.all([caches.start(shutdown.signal), smartClone.watchWriters(shutdown.signal)]);
 const end = await elector.run(shutdown.signal, async (leadership) => {
 	await Promise.all([...controllers, progress].map((part) => part.run(leadership)));
