@@ -32,6 +32,14 @@ export const annotations = {
 	populatedFor: 'cdi.kubevirt.io/storage.populatedFor',
 	/** Us -> clients. On a DataVolume that would have no annotation, and on claims: whether the claim stays Pending until it is filled (CDI). */
 	usePopulator: 'cdi.kubevirt.io/storage.usePopulator',
+	/** Admin -> us. On a StorageClass: the way its clones go, where its StorageProfile says none (CDI). */
+	cloneStrategy: 'cdi.kubevirt.io/clone-strategy',
+	/** Us and admin -> us. On a StorageProfile: smallest claim that is made for `spec.storage` (CDI). What is there is kept. */
+	minimumSupportedPvcSize: 'cdi.kubevirt.io/minimumSupportedPvcSize',
+	/** CDI's operator -> us. On the CDI object: CDIConfig has what it says and nothing else (CDI). Presence alone counts. */
+	configAuthority: 'cdi.kubevirt.io/configAuthority',
+	/** Us -> us, durable. On CDIConfig: fields of its spec that come from the CDI object, by commas. */
+	mirroredFields: 'onesnap.io/mirrored-fields',
 	/** Us and users -> us. On a claim: PriorityClass and service account of the Pods that fill it (CDI). */
 	podPriorityClass: 'cdi.kubevirt.io/storage.pod.priorityclassname',
 	podServiceAccount: 'cdi.kubevirt.io/storage.pod.serviceAccountName',

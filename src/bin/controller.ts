@@ -1,6 +1,7 @@
 /** The controller: reads its configuration, builds the parts, wires them and runs them while it leads. */
 import {randomUUID} from 'node:crypto';
 import {cachedKinds, failures} from '../datavolume/cached-kinds.ts';
+import {makeCdiConfigController} from '../cdiconfig/controller.ts';
 import {makeDataVolumeController} from '../datavolume/controller.ts';
 import {makeCloneRequests} from '../datavolume/requests.ts';
 import {Caches} from '../kube/caches.ts';
@@ -29,6 +30,7 @@ import {collectProcessMetrics, registry} from '../process/metrics.ts';
 import {listenForShutdown} from '../process/shutdown.ts';
 import {makeSmartClone} from '../smartclone/controller.ts';
 import {makeUnsupportedController} from '../unsupported/controller.ts';
+import {makeStorageProfileController} from '../storageprofile/controller.ts';
 import {parseProxyUrl} from '../api/import-proxy.ts';
 import {fieldManager} from '../api/names.ts';
 import {importProxyOf} from '../populate/import-proxy.ts';
@@ -210,9 +212,15 @@ await using _health = await startHealthServer({
 	ready: {caches: () => (caches.hasSynced ? undefined : 'the first lists are not complete yet')},
 });
 
-const unsupported = makeUnsupportedController({api, caches, clock: systemClock, log});
-
-const controllers = [dataVolumes, populate.controller, smartClone.controller, smartClone.orphans, unsupported];
+const controllers = [
+	makeCdiConfigController({api, caches, log, clock: systemClock}),
+	makeStorageProfileController({api, caches, log, clock: systemClock}),
+	dataVolumes,
+	populate.controller,
+	smartClone.controller,
+	smartClone.orphans,
+	makeUnsupportedController({api, caches, clock: systemClock, log}),
+];
 const watching = Promise.all([caches.start(shutdown.signal), smartClone.watchWriters(shutdown.signal)]);
 const end = await elector.run(shutdown.signal, async (leadership) => {
 	await Promise.all([...controllers, progress].map((part) => part.run(leadership)));

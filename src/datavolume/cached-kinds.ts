@@ -12,6 +12,7 @@ const required = [
 		resources.namespaces,
 	],
 	...[resources.storageClasses, resources.csiDrivers, resources.csiNodes],
+	...[resources.storageProfiles, resources.cdiConfigs, resources.cdis],
 	...[resources.validatingAdmissionPolicies, resources.validatingAdmissionPolicyBindings],
 ].map((resource) => ({resource}));
 

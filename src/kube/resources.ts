@@ -1,4 +1,5 @@
 import type {DataImportCron} from '../api/data-import-cron.ts';
+import type {Cdi, CdiConfig} from '../api/cdi-config.ts';
 import type {DataVolume} from '../api/datavolume.ts';
 import type {Event} from '../api/event.ts';
 import type {
@@ -14,6 +15,7 @@ import type {
 import type {Lease} from '../api/lease.ts';
 import type {VolumeCloneSource, VolumeImportSource} from '../api/populator.ts';
 import type {SharedSnapshot} from '../api/sharedsnapshot.ts';
+import type {StorageProfile} from '../api/storage-profile.ts';
 import type {VolumeSnapshot, VolumeSnapshotClass, VolumeSnapshotContent} from '../api/snapshot.ts';
 
 /**
@@ -117,6 +119,15 @@ export const volumeCloneSources = namespaced<VolumeCloneSource>(
 	'v1beta1',
 	'volumeclonesources',
 	'VolumeCloneSource',
+);
+
+export const cdis = clusterScoped<Cdi>('cdi.kubevirt.io', 'v1beta1', 'cdis', 'CDI');
+export const cdiConfigs = clusterScoped<CdiConfig>('cdi.kubevirt.io', 'v1beta1', 'cdiconfigs', 'CDIConfig');
+export const storageProfiles = clusterScoped<StorageProfile>(
+	'cdi.kubevirt.io',
+	'v1beta1',
+	'storageprofiles',
+	'StorageProfile',
 );
 
 export const sharedSnapshots = clusterScoped<SharedSnapshot>(

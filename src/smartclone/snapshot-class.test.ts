@@ -22,4 +22,12 @@ describe('chooseSnapshotClass', () => {
 	])('takes %s', (_, classes, driver, name) => {
 		expect(chooseSnapshotClass(classes, driver)?.metadata.name).toBe(name);
 	});
+
+	test.each([
+		['takes the class that is wished for', [a, b, c], 'a', 'a'],
+		['not one of another driver', [a, b, c], 'c', 'b'],
+		['not one that does not exist', [a, b, c], 'gone', 'b'],
+	])('%s', (_, classes, wished, name) => {
+		expect(chooseSnapshotClass(classes, 'one', wished)?.metadata.name).toBe(name);
+	});
 });

@@ -2,6 +2,7 @@
  * Objects as the API server has them, for tests: a row says only what matters, the rest is whatever is usual. UIDs derive
  * from names, so that two builders agree without passing values about.
  */
+import type {Cdi, CdiConfig, CdiConfigSpec, CdiConfigStatus, CdiSpec, CdiStatus} from '../../src/api/cdi-config.ts';
 import type {DataVolume, DataVolumeSource, DataVolumeSpec, DataVolumeStatus} from '../../src/api/datavolume.ts';
 import type {Event} from '../../src/api/event.ts';
 import type {
@@ -34,6 +35,7 @@ import {
 	type VolumeSnapshotClass,
 	type VolumeSnapshotContent,
 } from '../../src/api/snapshot.ts';
+import type {StorageProfile, StorageProfileSpec, StorageProfileStatus} from '../../src/api/storage-profile.ts';
 import type {WorkerResult} from '../../src/api/worker-contract.ts';
 import {assignmentTo, type CloneRequest} from '../../src/smartclone/requests.ts';
 import {sharedSnapshotName} from '../../src/smartclone/sharing.ts';
@@ -202,6 +204,54 @@ export function storageClass(options: StorageClassOptions = {}): StorageClass {
 		provisioner: options.provisioner ?? driver,
 		volumeBindingMode: options.waitsForConsumer ? 'WaitForFirstConsumer' : 'Immediate',
 		allowVolumeExpansion: options.expandable ?? true,
+	};
+}
+
+export interface StorageProfileOptions extends Common {
+	readonly spec?: StorageProfileSpec;
+	readonly status?: StorageProfileStatus;
+	/** UID of the class that owns it. */
+	readonly ofClass?: string;
+}
+
+export function storageProfile(options: StorageProfileOptions = {}): StorageProfile {
+	const {spec = {}, status, ofClass} = options;
+	const meta = metadata(options, 'fast', undefined);
+	const owner = {apiVersion: 'storage.k8s.io/v1', kind: 'StorageClass', name: meta.name, uid: ofClass ?? ''};
+	return {
+		apiVersion: cdiVersion,
+		kind: 'StorageProfile',
+		metadata: {...meta, ...(ofClass !== undefined && {ownerReferences: [owner]})},
+		spec,
+		...(status && {status}),
+	};
+}
+
+export interface CdiConfigOptions extends Common {
+	readonly spec?: CdiConfigSpec;
+	readonly status?: CdiConfigStatus;
+}
+
+export function cdiConfig(options: CdiConfigOptions = {}): CdiConfig {
+	const {spec = {}, status} = options;
+	const meta = metadata(options, 'config', undefined);
+	return {apiVersion: cdiVersion, kind: 'CDIConfig', metadata: meta, spec, ...(status && {status})};
+}
+
+export interface CdiOptions extends Common {
+	readonly config?: CdiConfigSpec;
+	readonly spec?: CdiSpec;
+	readonly status?: CdiStatus;
+}
+
+export function cdi(options: CdiOptions = {}): Cdi {
+	const {config, spec, status} = options;
+	return {
+		apiVersion: cdiVersion,
+		kind: 'CDI',
+		metadata: metadata(options, 'cdi', undefined),
+		spec: {...(config && {config}), ...spec},
+		...(status && {status}),
 	};
 }
 

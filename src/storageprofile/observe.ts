@@ -1,0 +1,49 @@
+/** What a StorageProfile is made of, read from the caches. */
+import type {PersistentVolume, StorageClass} from '../api/kubernetes.ts';
+import type {StorageProfile} from '../api/storage-profile.ts';
+import type {Caches} from '../kube/caches.ts';
+import * as resources from '../kube/resources.ts';
+import type {Index} from '../kube/store.ts';
+import {noProvisioner} from './known-provisioners.ts';
+import {type ProfileFacts, type ResolvedProfile, resolveProfile} from './resolve.ts';
+
+export const volumesByClass: Index<PersistentVolume> = {
+	name: 'storageClass',
+	keys: ({spec}) => (spec.storageClassName ? [spec.storageClassName] : []),
+};
+
+export interface Observed {
+	/** Of the profile, and of its class. */
+	readonly name: string;
+	/** RFC 3339 */
+	readonly now: string;
+	readonly storageClass: StorageClass | undefined;
+	readonly profile: StorageProfile | undefined;
+	/** Undefined without a class. */
+	readonly resolved: ResolvedProfile | undefined;
+}
+
+/** Index needed: {@link volumesByClass}. */
+function profileFacts(caches: Caches, storageClass: StorageClass): ProfileFacts {
+	const {name} = storageClass.metadata;
+	return {
+		storageClass,
+		profile: caches.store(resources.storageProfiles).get(undefined, name),
+		snapshotClasses: caches.store(resources.volumeSnapshotClasses).list(),
+		volumes:
+			storageClass.provisioner === noProvisioner
+				? caches.store(resources.persistentVolumes).byIndex(volumesByClass.name, name)
+				: [],
+	};
+}
+
+export function observe(name: string, caches: Caches, nowMs: number): Observed {
+	const storageClass = caches.store(resources.storageClasses).get(undefined, name);
+	return {
+		name,
+		now: new Date(nowMs).toISOString().replace(/\.\d+Z$/, 'Z'),
+		storageClass,
+		profile: caches.store(resources.storageProfiles).get(undefined, name),
+		resolved: storageClass && resolveProfile(profileFacts(caches, storageClass)),
+	};
+}
