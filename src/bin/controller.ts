@@ -1,5 +1,6 @@
 /** The controller: reads its configuration, builds the parts, wires them and runs them while it leads. */
 import {randomUUID} from 'node:crypto';
+import {makeDataSourceController} from '../datasource/controller.ts';
 import {makeDataVolumeController} from '../datavolume/controller.ts';
 import {makeCloneRequests} from '../datavolume/requests.ts';
 import {Caches} from '../kube/caches.ts';
@@ -132,11 +133,12 @@ const kinds = [
 	...[resources.storageClasses, resources.csiDrivers, resources.csiNodes],
 	...[resources.validatingAdmissionPolicies, resources.validatingAdmissionPolicyBindings],
 ].map((resource) => ({resource}));
-/** External-snapshotter's kinds: a cluster without them copies. */
+/** External-snapshotter's kinds: a cluster without them copies. Our own that an older release's manifests lack. */
 const optionalKinds = [
 	resources.volumeSnapshots,
 	resources.volumeSnapshotContents,
 	resources.volumeSnapshotClasses,
+	resources.dataSources,
 ].map((resource) => ({resource, optional: true}));
 
 /** What provisioners say of claims that they could not make a volume for; of all events only these. */
@@ -230,7 +232,9 @@ await using _health = await startHealthServer({
 	ready: {caches: () => (caches.hasSynced ? undefined : 'the first lists are not complete yet')},
 });
 
-const controllers = [dataVolumes, populate.controller, smartClone.controller, smartClone.orphans];
+const dataSources = makeDataSourceController({api, caches, clock: systemClock, log});
+
+const controllers = [dataVolumes, populate.controller, smartClone.controller, smartClone.orphans, dataSources];
 const watching = Promise.all([caches.start(shutdown.signal), smartClone.watchWriters(shutdown.signal)]);
 const end = await elector.run(shutdown.signal, async (leadership) => {
 	await Promise.all([...controllers, progress].map((part) => part.run(leadership)));

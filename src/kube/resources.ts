@@ -1,3 +1,4 @@
+import type {DataSource} from '../api/data-source.ts';
 import type {DataVolume} from '../api/datavolume.ts';
 import type {Event} from '../api/event.ts';
 import type {
@@ -99,6 +100,7 @@ export const validatingAdmissionPolicyBindings = clusterScoped<KubeObject>(
 );
 
 export const dataVolumes = namespaced<DataVolume>('cdi.kubevirt.io', 'v1beta1', 'datavolumes', 'DataVolume');
+export const dataSources = namespaced<DataSource>('cdi.kubevirt.io', 'v1beta1', 'datasources', 'DataSource');
 export const volumeImportSources = namespaced<VolumeImportSource>(
 	'cdi.kubevirt.io',
 	'v1beta1',
