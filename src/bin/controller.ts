@@ -2,6 +2,7 @@
 import {randomUUID} from 'node:crypto';
 import {cachedKinds, failures} from '../datavolume/cached-kinds.ts';
 import {makeCdiConfigController} from '../cdiconfig/controller.ts';
+import {makeDataSourceController} from '../datasource/controller.ts';
 import {makeDataVolumeController} from '../datavolume/controller.ts';
 import {makeCloneRequests} from '../datavolume/requests.ts';
 import {Caches} from '../kube/caches.ts';
@@ -215,6 +216,7 @@ await using _health = await startHealthServer({
 const controllers = [
 	makeCdiConfigController({api, caches, log, clock: systemClock}),
 	makeStorageProfileController({api, caches, log, clock: systemClock}),
+	makeDataSourceController({api, caches, clock: systemClock, log}),
 	dataVolumes,
 	populate.controller,
 	smartClone.controller,

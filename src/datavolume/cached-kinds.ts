@@ -12,7 +12,7 @@ const required = [
 		resources.namespaces,
 	],
 	...[resources.storageClasses, resources.csiDrivers, resources.csiNodes],
-	...[resources.storageProfiles, resources.cdiConfigs, resources.cdis],
+	...[resources.storageProfiles, resources.cdiConfigs, resources.cdis, resources.dataSources],
 	...[resources.validatingAdmissionPolicies, resources.validatingAdmissionPolicyBindings],
 ].map((resource) => ({resource}));
 

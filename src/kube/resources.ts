@@ -1,5 +1,6 @@
 import type {DataImportCron} from '../api/data-import-cron.ts';
 import type {Cdi, CdiConfig} from '../api/cdi-config.ts';
+import type {DataSource} from '../api/data-source.ts';
 import type {DataVolume} from '../api/datavolume.ts';
 import type {Event} from '../api/event.ts';
 import type {
@@ -108,6 +109,7 @@ export const dataImportCrons = namespaced<DataImportCron>(
 	'dataimportcrons',
 	'DataImportCron',
 );
+export const dataSources = namespaced<DataSource>('cdi.kubevirt.io', 'v1beta1', 'datasources', 'DataSource');
 export const volumeImportSources = namespaced<VolumeImportSource>(
 	'cdi.kubevirt.io',
 	'v1beta1',

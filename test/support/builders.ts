@@ -3,6 +3,7 @@
  * from names, so that two builders agree without passing values about.
  */
 import type {Cdi, CdiConfig, CdiConfigSpec, CdiConfigStatus, CdiSpec, CdiStatus} from '../../src/api/cdi-config.ts';
+import type {DataSource, DataSourceSource, DataSourceStatus} from '../../src/api/data-source.ts';
 import type {DataVolume, DataVolumeSource, DataVolumeSpec, DataVolumeStatus} from '../../src/api/datavolume.ts';
 import type {Event} from '../../src/api/event.ts';
 import type {
@@ -296,6 +297,22 @@ export function dataVolume(options: DataVolumeOptions = {}): DataVolume {
 			...(!spec?.pvc && {storage: {resources: {requests: {storage: size}}}}),
 			...spec,
 		},
+		...(status && {status}),
+	};
+}
+
+export interface DataSourceOptions extends Common {
+	readonly source?: DataSourceSource;
+	readonly status?: DataSourceStatus;
+}
+
+export function dataSource(options: DataSourceOptions = {}): DataSource {
+	const {source = {}, status} = options;
+	return {
+		apiVersion: cdiVersion,
+		kind: 'DataSource',
+		metadata: metadata(options, 'os', 'ns'),
+		spec: {source},
 		...(status && {status}),
 	};
 }

@@ -12,6 +12,7 @@ import {silentLogger} from '../../src/process/log.ts';
 export const cachedKinds: readonly Resource<KubeObject>[] = [
 	resources.namespaces,
 	resources.dataVolumes,
+	resources.dataSources,
 	resources.volumeImportSources,
 	resources.volumeCloneSources,
 	resources.storageProfiles,
