@@ -9,6 +9,7 @@ import {ensureBinary} from '../cluster/binaries.ts';
 import {run} from '../cluster/command.ts';
 import {ensureDefinitions} from '../cluster/definitions.ts';
 import {Kubectl} from '../cluster/kubectl.ts';
+import {until} from '../cluster/until.ts';
 
 const base = path.resolve(import.meta.dirname, '../../manifests/base');
 
@@ -27,7 +28,20 @@ export async function installManifests(kubeconfig: string): Promise<void> {
 	await kubectl.apply(definitions);
 	const names = definitions.map(({metadata}) => `crd/${metadata.name}`);
 	await kubectl.run('wait', '--for=condition=Established', '--timeout=9s', ...names);
+	await untilServed(kubectl, definitions);
 	await kubectl.apply(objects.filter((object) => !definitions.includes(object) && !leftOut.has(object.kind)));
+}
+
+/** For a while after it is established, the storage of a definition answers 429: "storage is (re)initializing". */
+async function untilServed(kubectl: Kubectl, definitions: readonly KubeObject[]): Promise<void> {
+	for (const {metadata} of definitions) {
+		await until(`${metadata.name} is served`, () =>
+			kubectl.run('get', metadata.name, '--all-namespaces', '--output=name').then(
+				() => true,
+				() => undefined,
+			),
+		);
+	}
 }
 
 /** As this user, who may do what RBAC says. */
