@@ -45,6 +45,8 @@ export const annotations = {
 	podServiceAccount: 'cdi.kubevirt.io/storage.pod.serviceAccountName',
 	/** Us -> us, durable: the SharedSnapshot that a clone request is assigned to, as `name/UID/UID of the DataVolume`. On the DataVolume. */
 	sharedSnapshot: 'onesnap.io/shared-snapshot',
+	/** Us -> us, durable: what a DataVolume with `spec.sourceRef` is made from. On the DataVolume, guarded by admission. See datavolume/source-ref.ts. */
+	resolvedSource: 'onesnap.io/resolved-source',
 	/** Us -> people: which rule let the snapshot serve this request. On the DataVolume; of a snapshot source, on the claim. */
 	reuseRule: 'onesnap.io/reuse-rule',
 	/** Us -> us. On a VolumeCloneSource of a snapshot: a restore must ask for at least so much, whatever the snapshot says of its size. */

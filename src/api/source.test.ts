@@ -20,6 +20,18 @@ describe('parseSource', () => {
 		expect(parse(source)).toEqual(parsed);
 	});
 
+	test.each([
+		['its own namespace', {}, 'ns'],
+		['its own namespace where that is left empty', {namespace: ''}, 'ns'],
+		['another namespace', {namespace: 'images'}, 'images'],
+	])('a reference to a DataSource of %s is taken', (_, given, namespace) => {
+		expect(parse(undefined, {sourceRef: {kind: 'DataSource', name: 'os', ...given}})).toEqual({
+			kind: 'reference',
+			namespace,
+			name: 'os',
+		});
+	});
+
 	test.each(['s3', 'gcs', 'registry', 'imageio', 'vddk', 'upload'] as const)(
 		'spec.source.%s is refused as not supported yet, in words',
 		(kind) => {
@@ -31,7 +43,27 @@ describe('parseSource', () => {
 	);
 
 	test.each<[string, DataVolumeSource | undefined, Partial<DataVolumeSpec>, string, RegExp]>([
-		['sourceRef', undefined, {sourceRef: {kind: 'DataSource', name: 'x'}}, 'NotSupported', /sourceRef/],
+		[
+			'sourceRef to something else',
+			undefined,
+			{sourceRef: {kind: 'Other', name: 'x'}},
+			'Invalid',
+			/sourceRef kind Other,/,
+		],
+		[
+			'sourceRef without a name',
+			undefined,
+			{sourceRef: {kind: 'DataSource', name: ''}},
+			'Invalid',
+			/Missing sourceRef name/,
+		],
+		[
+			'a source and a reference',
+			{blank: {}},
+			{sourceRef: {kind: 'DataSource', name: 'x'}},
+			'Invalid',
+			/Multiple Data volume sources/,
+		],
 		['no source at all', undefined, {}, 'Invalid', /either Source or SourceRef/],
 		['an empty source', {}, {}, 'Invalid', /Missing Data volume source/],
 		['two sources', {http: {url}, blank: {}}, {}, 'Invalid', /Multiple Data volume sources: http, blank/],

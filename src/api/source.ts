@@ -9,6 +9,13 @@ export type Source =
 	/** `dataSource`/`dataSourceRef` of the user's own: Kubernetes fills the claim, we watch it bind. */
 	| {readonly kind: 'external'};
 
+/** Another object says what the source is: `spec.sourceRef`, with its namespace filled in. */
+export interface SourceReference {
+	readonly kind: 'reference';
+	readonly namespace: string;
+	readonly name: string;
+}
+
 export interface SourceRefusal {
 	readonly reason: 'NotSupported' | 'Invalid';
 	readonly message: string;
@@ -45,16 +52,22 @@ function urlViolation(url: string): string | undefined {
 	return undefined;
 }
 
-export function parseSource(dataVolume: DataVolume): Source | SourceRefusal {
+function parseReference({metadata, spec: {source, sourceRef}}: DataVolume): SourceReference | SourceRefusal {
+	const {kind = '', namespace, name = ''} = sourceRef ?? {};
+	if (source) return {reason: 'Invalid', message: 'Multiple Data volume sources: source and sourceRef'};
+	if (kind !== 'DataSource') {
+		return {reason: 'Invalid', message: `Unsupported sourceRef kind ${kind}, currently only DataSource is supported`};
+	}
+	if (name === '') return {reason: 'Invalid', message: 'Missing sourceRef name'};
+	return {kind: 'reference', namespace: namespace || (metadata.namespace ?? ''), name};
+}
+
+export function parseSource(dataVolume: DataVolume): Source | SourceReference | SourceRefusal {
 	const {source, sourceRef, pvc, storage, checkpoints, finalCheckpoint} = dataVolume.spec;
 	if (checkpoints?.length || finalCheckpoint !== undefined) {
 		return {reason: 'NotSupported', message: 'spec.checkpoints and spec.finalCheckpoint are not supported yet'};
 	}
-	if (sourceRef)
-		return {
-			reason: 'NotSupported',
-			message: 'spec.sourceRef is not supported yet: name the claim or snapshot in spec.source',
-		};
+	if (sourceRef) return parseReference(dataVolume);
 	if (!source) {
 		const external = pvc ?? storage;
 		if (external?.dataSource ?? external?.dataSourceRef) return {kind: 'external'};
@@ -78,6 +91,6 @@ export function parseSource(dataVolume: DataVolume): Source | SourceRefusal {
 	return {reason: 'NotSupported', message: `spec.source.${first} is not supported yet`};
 }
 
-export function isRefusal(source: Source | SourceRefusal): source is SourceRefusal {
+export function isRefusal(source: Source | SourceReference | SourceRefusal): source is SourceRefusal {
 	return 'reason' in source;
 }

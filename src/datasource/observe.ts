@@ -4,6 +4,7 @@ import type {DataVolume} from '../api/datavolume.ts';
 import type {PersistentVolumeClaim} from '../api/kubernetes.ts';
 import type {VolumeSnapshot} from '../api/snapshot.ts';
 import type {Caches} from '../kube/caches.ts';
+import type {KubeApi, ObjectKey} from '../kube/client.ts';
 import {parseKey} from '../kube/object-key.ts';
 import * as resources from '../kube/resources.ts';
 import type {Index} from '../kube/store.ts';
@@ -61,8 +62,22 @@ export function dataSourcesOf(
 	return direct.flatMap((dataSource) => withReferrers(caches, dataSource));
 }
 
-function resolveFromCaches(caches: Caches, dataSource: DataSource): Resolution {
+export function resolveFromCaches(caches: Caches, dataSource: DataSource): Resolution {
 	return resolveDataSource(dataSource, (namespace, name) => caches.store(resources.dataSources).get(namespace, name));
+}
+
+/** Asked of the server itself, as virt-controller does: a cache may not show yet that the DataSource moved. */
+export async function resolveLive(
+	api: Pick<KubeApi, 'find'>,
+	key: ObjectKey,
+	signal: AbortSignal,
+): Promise<Resolution | undefined> {
+	const dataSource = await api.find(resources.dataSources, key, {signal});
+	const reference = dataSource?.spec.source.dataSource;
+	const referred =
+		reference &&
+		(await api.find(resources.dataSources, withNamespace(reference, dataSource.metadata.namespace), {signal}));
+	return dataSource && resolveDataSource(dataSource, () => referred);
 }
 
 export function observe(key: string, {caches, now}: {readonly caches: Caches; readonly now: () => number}): Observed {

@@ -10,10 +10,16 @@ import * as resources from '../kube/resources.ts';
 
 /** In manifests/base/clone-authorization.yaml. */
 export const clonePolicies = ['onesnap-clone-authorization', 'onesnap-claim-authorization'] as const;
+/**
+ * Asks about `spec.sourceRef`, and about our record of what it came to. A policy of its own: younger than every DataVolume
+ * of a release that did not ask, so that those are refused.
+ */
+export const referencePolicy = 'onesnap-reference-authorization';
 
 /** Undefined where nothing is in the way. */
 export function authorizationProblem(caches: Caches, dataVolume: DataVolume): string | undefined {
-	const required: [string, KubeObject | undefined][] = clonePolicies.flatMap((name) => [
+	const policies = [...clonePolicies, ...(dataVolume.spec.sourceRef ? [referencePolicy] : [])];
+	const required: [string, KubeObject | undefined][] = policies.flatMap((name) => [
 		[`ValidatingAdmissionPolicy ${name}`, caches.store(resources.validatingAdmissionPolicies).get(undefined, name)],
 		[
 			`ValidatingAdmissionPolicyBinding ${name}`,

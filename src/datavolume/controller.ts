@@ -1,9 +1,11 @@
 /** Turns DataVolumes into claims and reports how they get on. Key: `namespace/name`. */
+import type {DataSource} from '../api/data-source.ts';
 import type {DataVolume, DataVolumeStatus} from '../api/datavolume.ts';
 import type {PersistentVolumeClaim} from '../api/kubernetes.ts';
 import {annotations} from '../api/names.ts';
 import type {SharedSnapshot} from '../api/sharedsnapshot.ts';
 import type {VolumeSnapshot} from '../api/snapshot.ts';
+import {dataSourcesOf, withReferrers} from '../datasource/observe.ts';
 import type {Caches} from '../kube/caches.ts';
 import type {KubeApi} from '../kube/client.ts';
 import {Controller, type ReconcileResult, type Round, watch} from '../kube/controller.ts';
@@ -34,8 +36,15 @@ import {
 } from './metrics.ts';
 import {addIndexes, cloneSourcesByDataVolume, type Deadlines, observe} from './observe.ts';
 import {paceKeyOf, pendingByPaceKey} from './pace-key.ts';
-import {dataVolumesByShared, dataVolumesBySnapshot, dataVolumesBySource, waitsForConsumer} from './requests.ts';
+import {
+	dataVolumesByDataSource,
+	dataVolumesByShared,
+	dataVolumesBySnapshot,
+	dataVolumesBySource,
+	waitsForConsumer,
+} from './requests.ts';
 import {StatusReports} from './report.ts';
+import {cloneSourceOf, recordedSource} from './source-ref.ts';
 import type {Outcome} from './status.ts';
 import {Told} from './told.ts';
 
@@ -170,8 +179,18 @@ export function makeDataVolumeController(options: DataVolumeOptions): Controller
 		return sooner(next(plan, outcome), await reports.report(observed, plan, outcome, signal));
 	}
 
-	const ofSource = (namespace: string | undefined, name: string) =>
-		dataVolumes.byIndex(dataVolumesBySource.name, `${namespace}/${name}`).map(keyOf);
+	/** Those that have no claim yet: for the others it counts no more where it leads. */
+	const ofDataSource = (dataSource: DataSource) =>
+		dataVolumes
+			.byIndex(dataVolumesByDataSource.name, keyOf(dataSource))
+			.map(keyOf)
+			.filter((key) => !claims.get(...split(key)));
+
+	/** By their specs and records, and those that wait for it through a DataSource. */
+	const ofSource = (namespace: string | undefined, name: string) => [
+		...dataVolumes.byIndex(dataVolumesBySource.name, `${namespace}/${name}`).map(keyOf),
+		...dataSourcesOf(caches, 'PersistentVolumeClaim', {namespace, name}).flatMap(ofDataSource),
+	];
 
 	const controller = new Controller({
 		name: 'datavolume',
@@ -207,6 +226,7 @@ export function makeDataVolumeController(options: DataVolumeOptions): Controller
 				const target = claim && targetKeyOf(claim);
 				return [...(dataVolumes.get(namespace, name) ? [`${namespace}/${name}`] : []), ...(target ? [target] : [])];
 			}),
+			watch(resources.dataSources, (dataSource) => withReferrers(caches, dataSource).flatMap(ofDataSource)),
 			watch(resources.volumeCloneSources, (source) => cloneSourcesByDataVolume.keys(source)),
 			watch(resources.volumeSnapshots, ofSnapshot),
 			// Snapshot and content are watched apart and come in any order; a restore needs to have seen both.
@@ -232,7 +252,10 @@ export function makeDataVolumeController(options: DataVolumeOptions): Controller
 			const isAlias = namespace !== shared.spec.source.namespace;
 			return ofShared(shared).filter((key) => !isAlias || key.startsWith(`${namespace}/`));
 		}
-		return dataVolumes.byIndex(dataVolumesBySnapshot.name, `${namespace}/${name}`).map(keyOf);
+		return [
+			...dataVolumes.byIndex(dataVolumesBySnapshot.name, `${namespace}/${name}`).map(keyOf),
+			...dataSourcesOf(caches, 'VolumeSnapshot', snapshot.metadata).flatMap(ofDataSource),
+		];
 	}
 
 	/** Only those that still wait for it: the others have their claims. */
@@ -250,7 +273,8 @@ export function makeDataVolumeController(options: DataVolumeOptions): Controller
 		else window.succeeded(paceKey, uid);
 		window.freed(paceKey);
 		const dataVolume = dataVolumes.get(claim.metadata.namespace, claim.metadata.name);
-		if (dataVolume?.spec.source?.pvc) options.wakeSharing(dataVolume.spec.source.pvc);
+		const source = dataVolume && cloneSourceOf(dataVolume).pvc;
+		if (source) options.wakeSharing(source);
 	});
 	caches.onChange(resources.events, ({object: {involvedObject, message}, type}) => {
 		const claim = claims.get(involvedObject.namespace, involvedObject.name ?? '');
@@ -276,7 +300,7 @@ export function makeDataVolumeController(options: DataVolumeOptions): Controller
 	});
 	caches.onChange(resources.dataVolumes, (change) => {
 		dataVolumesPending.set(dataVolumes.size === 0 ? 0 : countPending(dataVolumes.list()));
-		const source = change.object.spec.source?.pvc;
+		const source = cloneSourceOf(change.object).pvc;
 		// A request that somebody else fills holds its snapshot no longer.
 		const isGivenAway = change.type === 'update' && isPrePopulated(change.object) && !isPrePopulated(change.old);
 		if (isGivenAway && source) options.wakeSharing(source);
@@ -309,6 +333,7 @@ function next(plan: DataVolumePlan, outcome: Outcome): ReconcileResult {
 			return {recheckAfterMs: plan.reason === 'CloneNotAuthorized' ? missingMs : safetyNetMs};
 		case 'askForSnapshot':
 			return {recheckAfterMs: safetyNetMs};
+		case 'recordSource':
 		case 'createImportSource':
 		case 'createCloneSource':
 		case 'abandonClaim':
@@ -340,8 +365,9 @@ function countPending(list: readonly DataVolume[]): number {
 	).length;
 }
 
-function observeDuration({metadata, spec}: DataVolume, nowMs: number): void {
-	const source = Object.keys(spec.source ?? {external: true})[0] ?? 'external';
+function observeDuration(dataVolume: DataVolume, nowMs: number): void {
+	const {metadata, spec} = dataVolume;
+	const source = recordedSource(dataVolume)?.kind ?? Object.keys(spec.source ?? {external: true})[0] ?? 'external';
 	const createdAt = Date.parse(metadata.creationTimestamp ?? '');
 	if (Number.isFinite(createdAt)) dataVolumeSeconds.observe({source}, Math.max(0, nowMs - createdAt) / 1000);
 }

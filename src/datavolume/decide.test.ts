@@ -217,7 +217,7 @@ describe('decide: the other clones', () => {
 			do: 'createCloneSource',
 			source: {metadata: {namespace: 'images'}},
 		});
-		const plan = planOf({dataVolume: cloning, clone: copied, cloneSource: cloneSource()});
+		const plan = planOf({dataVolume: cloning, clone: copied, cloneSource: cloneSource({namespace: 'images'})});
 		expect(plan).toMatchObject({do: 'createClaim', claim: {spec: {dataSourceRef: {kind: 'VolumeCloneSource'}}}});
 		expect(plan.do === 'createClaim' && plan.claim.metadata.annotations).toMatchObject({
 			[annotations.cloneType]: 'copy',
@@ -242,7 +242,7 @@ describe('decide: the other clones', () => {
 	test('a snapshot of another namespace is restored there and moved', () => {
 		const given = clone({origin: {...origin, namespace: 'images'}, serving: undefined});
 		expect(planOf({dataVolume: restoring, clone: given})).toMatchObject({do: 'createCloneSource'});
-		const named = cloneSource({of: {kind: 'VolumeSnapshot', name: 'snapshot'}});
+		const named = cloneSource({namespace: 'images', of: {kind: 'VolumeSnapshot', name: 'snapshot'}});
 		expect(planOf({dataVolume: restoring, clone: given, cloneSource: named})).toMatchObject({
 			do: 'createClaim',
 			claim: {metadata: {annotations: {[annotations.cloneType]: 'snapshot'}}},

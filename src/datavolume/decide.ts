@@ -7,7 +7,8 @@ import {annotations, cdiGroup} from '../api/names.ts';
 import type {VolumeCloneSource, VolumeImportSource} from '../api/populator.ts';
 import {formatQuantity, parseQuantity} from '../api/quantity.ts';
 import type {ReuseRule, SharedSnapshot} from '../api/sharedsnapshot.ts';
-import {isRefusal, type Source} from '../api/source.ts';
+import {isRefusal, type Source, type SourceReference} from '../api/source.ts';
+import type {CloneableSource} from '../datasource/resolve.ts';
 import type {Population} from '../populate/population.ts';
 import {mostRestores} from '../smartclone/driver-policy.ts';
 import type {CloneRequest} from '../smartclone/requests.ts';
@@ -35,6 +36,7 @@ import type {Observed, ObservedMaking} from './observe.ts';
 import {type CloneProblemReason, needsShared, type ObservedClone, requestWay} from './observe-clone.ts';
 import {isRenderProblem, type Rendered} from './render.ts';
 import {requestOf, writtenWay} from './requests.ts';
+import {isProblem, isSameSource, type ObservedReference} from './source-ref.ts';
 
 /** Nothing was made, and nothing will be until a person acts. */
 export type RefusalReason = 'NotSupported' | 'Invalid' | 'ErrClaimNotValid' | 'ErrResourceExists';
@@ -77,6 +79,14 @@ export type DataVolumePlan =
 			readonly writer: string | undefined;
 			/** Nobody may write to this claim: asked of the server itself, because Pods are watched apart. */
 			readonly quiet?: {readonly namespace: string; readonly name: string} | undefined;
+	  }
+	/** What `spec.sourceRef` leads to, before anything is made of it. On condition that the DataVolume did not change. */
+	| {
+			readonly do: 'recordSource';
+			readonly dataVolume: DataVolume;
+			/** The DataSource. */
+			readonly reference: {readonly namespace: string; readonly name: string};
+			readonly source: CloneableSource;
 	  }
 	| {readonly do: 'createImportSource'; readonly source: VolumeImportSource}
 	| {readonly do: 'createCloneSource'; readonly source: VolumeCloneSource}
@@ -413,6 +423,7 @@ function sourceObject(
 			return from && {do: 'createCloneSource', source: makeCloneSource(dataVolume, from)};
 		}
 		case 'external':
+		case 'reference':
 			return undefined;
 		default:
 			return source satisfies never;
@@ -478,7 +489,10 @@ function populate(observed: Observed, {dataVolume, clone, rendered, decision}: S
 	if (!from) return wait('SnapshotNotReady', 'Waiting for the snapshot to copy from');
 	// Of a way that was given up, or of a snapshot that is lost; its spec cannot change.
 	const isOther =
-		cloneSource && (cloneSource.spec.source.name !== from.name || cloneSource.spec.source.kind !== from.kind);
+		cloneSource &&
+		(cloneSource.spec.source.name !== from.name ||
+			cloneSource.spec.source.kind !== from.kind ||
+			cloneSource.metadata.namespace !== from.namespace);
 	if (isOther) {
 		const {name, namespace, deletionTimestamp} = cloneSource.metadata;
 		return deletionTimestamp
@@ -611,7 +625,7 @@ function startClone(
 	}
 }
 
-function start(observed: Observed, dataVolume: DataVolume, source: Source): DataVolumePlan {
+function start(observed: Observed, dataVolume: DataVolume, source: Source | SourceReference): DataVolumePlan {
 	const {rendered, clone} = observed;
 	// A source that is not there yet may be what the size is taken from, so it is looked at first.
 	if (isRenderProblem(rendered)) {
@@ -629,8 +643,26 @@ function start(observed: Observed, dataVolume: DataVolume, source: Source): Data
 	);
 }
 
+/**
+ * A DataSource may lead elsewhere tomorrow: what it leads to now is written down before it is made use of, and not earlier
+ * than it can be. What is written down and gone, before anything was made of it, gives way to what there is now.
+ */
+function startFromReference(
+	observed: Observed,
+	dataVolume: DataVolume,
+	{recorded, now, to}: ObservedReference,
+): DataVolumePlan | undefined {
+	const {clone, rendered} = observed;
+	if (isProblem(now)) return recorded ? undefined : wait(now.reason, now.message);
+	const record: DataVolumePlan = {do: 'recordSource', dataVolume, reference: to, source: now};
+	if (!clone || isRenderProblem(rendered)) return undefined;
+	if (!recorded) return clone.problem ? undefined : (notQuiet(clone) ?? record);
+	const isGone = clone.problem?.reason === 'CloneWithoutSource' && (clone.serving?.state ?? 'none') === 'none';
+	return isGone && !isSameSource(recorded, now) ? record : undefined;
+}
+
 export function decide(observed: Observed): DataVolumePlan {
-	const {dataVolume, source, claim, orphanSources} = observed;
+	const {dataVolume, source, claim, orphanSources, reference} = observed;
 	const orphan = orphanSources.find(({metadata}) => !metadata.deletionTimestamp);
 	if (orphan) return {do: 'deleteCloneSource', source: orphan};
 	if (!dataVolume || dataVolume.metadata.deletionTimestamp || observed.namespaceLeaves) return nothing;
@@ -642,5 +674,5 @@ export function decide(observed: Observed): DataVolumePlan {
 		);
 	}
 	if (isRefusal(source)) return refuse(source.reason, source.message);
-	return start(observed, dataVolume, source);
+	return (reference && startFromReference(observed, dataVolume, reference)) ?? start(observed, dataVolume, source);
 }

@@ -2,6 +2,8 @@
 import {annotations, fieldManager} from '../api/names.ts';
 import type {DataVolume} from '../api/datavolume.ts';
 import type {PersistentVolumeClaim} from '../api/kubernetes.ts';
+import {resolveLive} from '../datasource/observe.ts';
+import {isResolveProblem} from '../datasource/resolve.ts';
 import type {KubeApi} from '../kube/client.ts';
 import {createOnce} from '../kube/create-once.ts';
 import {deleteExactly} from '../kube/delete-exactly.ts';
@@ -18,6 +20,7 @@ import {formatGaveUp} from './gave-up.ts';
 import {clonesDeclinedTotal, clonesTotal} from './metrics.ts';
 import {ownedBy} from './objects.ts';
 import {paceKeyOf} from './pace-key.ts';
+import {formatRecord, isSameSource} from './source-ref.ts';
 import type {Outcome} from './status.ts';
 
 export interface ExecuteContext {
@@ -102,6 +105,25 @@ async function annotate<T extends PersistentVolumeClaim | DataVolume>(
 	}
 }
 
+/**
+ * By the version that was read: a leader before this one may have written another, and made its claim already. Not what the
+ * DataSource no longer says: DataVolumes and DataSources are watched apart, and the next round will see it.
+ */
+async function recordSource(
+	{api, uid, signal}: ExecuteContext,
+	{dataVolume: {metadata}, reference, source}: Extract<DataVolumePlan, {do: 'recordSource'}>,
+): Promise<void> {
+	const live = await resolveLive(api, reference, signal);
+	if (!live || isResolveProblem(live) || !isSameSource(live, source)) return;
+	const patch = {metadata: {annotations: {[annotations.resolvedSource]: formatRecord(uid, source)}}};
+	const {resourceVersion} = metadata;
+	try {
+		await api.mergePatch(resources.dataVolumes, metadata, patch, {uid, resourceVersion, fieldManager, signal});
+	} catch (error) {
+		if (!isNotFound(error) && !isConflict(error)) throw error;
+	}
+}
+
 function countClone({decision}: ClaimPlan): void {
 	if (!decision) return;
 	clonesTotal.inc({way: decision.way});
@@ -118,6 +140,9 @@ export async function execute(context: ExecuteContext, plan: DataVolumePlan): Pr
 		case 'askForSnapshot':
 			// The cache will show who writes: the next round says it.
 			if (!(await isWrittenTo(context, plan.quiet))) waiting.ask(plan.request);
+			return {};
+		case 'recordSource':
+			await recordSource(context, plan);
 			return {};
 		case 'createImportSource':
 			await createOnce(api, resources.volumeImportSources, plan.source, signal);

@@ -42,6 +42,7 @@ const notForClaims: readonly string[] = [
 	annotations.gaveUp,
 	annotations.growTo,
 	annotations.consistency,
+	annotations.resolvedSource,
 	// Of the request that was assigned; a claim has its own.
 	annotations.cloneType,
 	// Admission asks the author of a claim whether he may clone from there. Of ours the author is the controller, who may.

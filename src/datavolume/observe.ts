@@ -3,7 +3,8 @@ import type {DataVolume} from '../api/datavolume.ts';
 import type {PersistentVolume, PersistentVolumeClaim, StorageClass} from '../api/kubernetes.ts';
 import {annotations, cdiGroup, cloneSourceName, copyClaimName, importSourceName, stripeNumber} from '../api/names.ts';
 import type {VolumeCloneSource, VolumeImportSource} from '../api/populator.ts';
-import {isRefusal, parseSource, type Source, type SourceRefusal} from '../api/source.ts';
+import {isRefusal, parseSource, type Source, type SourceReference, type SourceRefusal} from '../api/source.ts';
+import {dataSourcesByTarget, resolveFromCaches} from '../datasource/observe.ts';
 import type {Caches} from '../kube/caches.ts';
 import * as resources from '../kube/resources.ts';
 import type {Index} from '../kube/store.ts';
@@ -15,6 +16,8 @@ import {volumesByHandle} from '../smartclone/writer-watch.ts';
 import {podsByClaim} from '../smartclone/writers.ts';
 import {type CloneContext, type ObservedClone, observeClone, observeOrigin} from './observe-clone.ts';
 import {isRenderProblem, type Rendered, type RenderProblem, renderClaim} from './render.ts';
+import {dataVolumesByDataSource} from './requests.ts';
+import {followReference, isProblem, type ObservedReference, recordedSource} from './source-ref.ts';
 
 /** A claim that the storage makes from a snapshot or another claim, and how that goes. */
 export interface ObservedMaking {
@@ -31,7 +34,10 @@ export interface Observed {
 	/** RFC 3339 */
 	readonly now: string;
 	readonly dataVolume: DataVolume | undefined;
-	readonly source: Source | SourceRefusal;
+	/** Still a reference where that leads to nothing, or where a claim is there and no record says what it is made from. */
+	readonly source: Source | SourceReference | SourceRefusal;
+	/** Where `spec.sourceRef` leads to. */
+	readonly reference: ObservedReference | undefined;
 	/** Nothing can be made in a namespace that is being deleted, and what is there goes in any order. */
 	readonly namespaceLeaves: boolean;
 	/** Of the DataVolume's name, whoever made it. */
@@ -103,6 +109,24 @@ export function addIndexes(caches: Caches): void {
 	caches.addIndex(resources.persistentVolumeClaims, claimsByTarget);
 	caches.addIndex(resources.pods, podsByClaim);
 	caches.addIndex(resources.events, failuresByClaim);
+	caches.addIndex(resources.dataSources, dataSourcesByTarget);
+	caches.addIndex(resources.dataVolumes, dataVolumesByDataSource);
+}
+
+function observeReference(caches: Caches, dataVolume: DataVolume, reference: SourceReference): ObservedReference {
+	const dataSource = caches.store(resources.dataSources).get(reference.namespace, reference.name);
+	const resolution = dataSource && resolveFromCaches(caches, dataSource);
+	return {
+		to: {namespace: reference.namespace, name: reference.name},
+		recorded: recordedSource(dataVolume),
+		now: followReference(dataVolume, reference, resolution),
+	};
+}
+
+/** A claim that is there is never held against what a DataSource says now. */
+function sourceBehind({recorded, now}: ObservedReference, hasClaim: boolean): Source | undefined {
+	if (recorded) return recorded;
+	return hasClaim || isProblem(now) ? undefined : now;
 }
 
 function observeMaking(
@@ -144,8 +168,11 @@ export function observe(key: string, context: ObserveContext): Observed {
 	const dataVolume = caches.store(resources.dataVolumes).get(namespace, name);
 	const uid = dataVolume?.metadata.uid;
 	const claim = caches.store(resources.persistentVolumeClaims).get(namespace, name);
-	const source = dataVolume ? parseSource(dataVolume) : nowhere;
-	const origin = isRefusal(source) ? undefined : observeOrigin(caches, source);
+	const given = dataVolume ? parseSource(dataVolume) : nowhere;
+	const isReference = 'kind' in given && given.kind === 'reference';
+	const reference = dataVolume && isReference ? observeReference(caches, dataVolume, given) : undefined;
+	const source = (reference && sourceBehind(reference, claim !== undefined)) ?? given;
+	const origin = isRefusal(source) || source.kind === 'reference' ? undefined : observeOrigin(caches, source);
 	const rendered = dataVolume
 		? renderClaim(dataVolume, {
 				storageClasses: caches.store(resources.storageClasses).list(),
@@ -174,6 +201,7 @@ export function observe(key: string, context: ObserveContext): Observed {
 		namespaceLeaves:
 			caches.store(resources.namespaces).get(undefined, namespace)?.metadata.deletionTimestamp !== undefined,
 		source,
+		reference,
 		claim,
 		volume: claim?.spec.volumeName
 			? caches.store(resources.persistentVolumes).get(undefined, claim.spec.volumeName)

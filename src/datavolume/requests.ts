@@ -11,6 +11,7 @@ import type {AssignedRequest, Assignment, CloneRequest, CloneRequests} from '../
 import {type CloneWay, cloneWays} from '../smartclone/strategy.ts';
 import {controllerOf, isMadeFor, isPrePopulated} from './claim-standing.ts';
 import {gaveUpOf, isGivenUp} from './gave-up.ts';
+import {cloneSourceOf} from './source-ref.ts';
 
 /**
  * The SharedSnapshot that this very DataVolume was assigned to. The annotation ends with the DataVolume's own UID: one
@@ -32,13 +33,26 @@ export const dataVolumesByShared: Index<DataVolume> = {
 /** DataVolumes by the claim they clone, as `namespace/name`. */
 export const dataVolumesBySource: Index<DataVolume> = {
 	name: 'source',
-	keys: ({spec}) => (spec.source?.pvc ? [`${spec.source.pvc.namespace}/${spec.source.pvc.name}`] : []),
+	keys: (dataVolume) => {
+		const {pvc} = cloneSourceOf(dataVolume);
+		return pvc ? [`${pvc.namespace}/${pvc.name}`] : [];
+	},
 };
 
 /** DataVolumes by the VolumeSnapshot they are restored from, as `namespace/name`. */
 export const dataVolumesBySnapshot: Index<DataVolume> = {
 	name: 'snapshot',
-	keys: ({spec: {source}}) => (source?.snapshot ? [`${source.snapshot.namespace}/${source.snapshot.name}`] : []),
+	keys: (dataVolume) => {
+		const {snapshot} = cloneSourceOf(dataVolume);
+		return snapshot ? [`${snapshot.namespace}/${snapshot.name}`] : [];
+	},
+};
+
+/** DataVolumes by the DataSource that they refer to, as `namespace/name`. */
+export const dataVolumesByDataSource: Index<DataVolume> = {
+	name: 'dataSource',
+	keys: ({metadata, spec: {sourceRef}}) =>
+		sourceRef ? [`${sourceRef.namespace || metadata.namespace}/${sourceRef.name}`] : [],
 };
 
 /** @param way as decided now; without it, as it was when the request was assigned. */
@@ -47,7 +61,7 @@ export function requestOf(
 	way: CloneWay = writtenWay(dataVolume) ?? 'snapshot',
 ): CloneRequest | undefined {
 	const {namespace = '', name, uid} = dataVolume.metadata;
-	const source = dataVolume.spec.source?.pvc;
+	const source = cloneSourceOf(dataVolume).pvc;
 	if (!source || !uid) return undefined;
 	const restoresIn = way === 'snapshot' ? namespace : source.namespace;
 	const assigned = assignmentOf(dataVolume);

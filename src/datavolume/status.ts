@@ -26,7 +26,7 @@ type Kind = 'import' | 'clone' | 'other';
 
 function kindOf({source}: Observed): Kind {
 	if (isRefusal(source) || source.kind === 'external') return 'other';
-	return source.kind === 'pvc' || source.kind === 'snapshot' ? 'clone' : 'import';
+	return source.kind === 'http' || source.kind === 'blank' ? 'import' : 'clone';
 }
 
 function populationPhase({stage, way}: Population): DataVolumePhase {
@@ -105,6 +105,7 @@ function phaseOf(observed: Observed, plan: DataVolumePlan, outcome: Outcome): Da
 			return 'CloneFromSnapshotSourceInProgress';
 		case 'recordTries':
 			return 'CloneScheduled';
+		case 'recordSource':
 		case 'createClaim':
 		case 'createImportSource':
 		case 'createCloneSource':

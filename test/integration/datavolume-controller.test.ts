@@ -80,11 +80,14 @@ const refused: readonly Refused[] = [
 	later('vddk', {url: 'https://vcenter.example.com', uuid: '1', backingFile: 'a', thumbprint: 'b', secretRef: 'c'}),
 	later('upload', {}),
 	{
-		what: 'a source by reference',
-		spec: {sourceRef: {kind: 'DataSource', name: 'fedora'}, storage: standard},
-		phase: 'Failed',
-		reason: 'NotSupported',
-		message: 'spec.sourceRef is not supported yet',
+		what: 'a DataSource that does not exist',
+		spec: {
+			sourceRef: {kind: 'DataSource', namespace: 'default', name: 'fedora'},
+			storage: {storageClassName: 'standard'},
+		},
+		phase: 'Pending',
+		reason: 'CloneWithoutSource',
+		message: "The DataSource default/fedora doesn't exist",
 	},
 	{
 		what: 'an archive on a device',

@@ -69,20 +69,36 @@ const rbac = (plural: string, kind: string): Resource<KubeObject & Record<string
 	namespaced: true,
 });
 
-/** A Role of this namespace, bound to the user. */
+export interface Subject {
+	readonly kind: 'User' | 'Group' | 'ServiceAccount';
+	readonly name: string;
+	/** Of a ServiceAccount. */
+	readonly namespace?: string;
+}
+
+/** A Role of this namespace, bound to the user, or to somebody else. */
 export async function grant(
 	api: KubeClient,
-	{namespace, user, rules}: {readonly namespace: string; readonly user: string; readonly rules: readonly Rule[]},
+	{
+		namespace,
+		rules,
+		...given
+	}: {readonly namespace: string; readonly rules: readonly Rule[]} & (
+		| {readonly user: string}
+		| {readonly subject: Subject}
+	),
 ): Promise<void> {
 	const apiVersion = 'rbac.authorization.k8s.io/v1';
-	const metadata = {namespace, name: user};
+	const subject: Subject = 'subject' in given ? given.subject : {kind: 'User', name: given.user};
+	const name = `${subject.kind}-${subject.name.replaceAll(':', '-')}`.toLowerCase();
+	const metadata = {namespace, name};
 	await api.create(rbac('roles', 'Role'), {apiVersion, kind: 'Role', metadata, rules});
 	await api.create(rbac('rolebindings', 'RoleBinding'), {
 		apiVersion,
 		kind: 'RoleBinding',
 		metadata,
-		roleRef: {apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: user},
-		subjects: [{apiGroup: 'rbac.authorization.k8s.io', kind: 'User', name: user}],
+		roleRef: {apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name},
+		subjects: [{apiGroup: subject.kind === 'ServiceAccount' ? '' : 'rbac.authorization.k8s.io', ...subject}],
 	});
 }
 

@@ -38,6 +38,7 @@ export function observedDataVolume(of: DataVolume, given: Partial<Observed> = {}
 		deadlines: defaultDeadlines,
 		dataVolume: of,
 		source: parseSource(of),
+		reference: undefined,
 		claim: undefined,
 		volume: undefined,
 		rendered,
