@@ -24,6 +24,11 @@ export const annotations = {
 	/** Us -> us. `namespace/name` of the DataVolume, on a VolumeCloneSource in another namespace, where no owner reference may point (CDI). */
 	ownedByDataVolume: 'cdi.kubevirt.io/ownedByDataVolume',
 	contentType: 'cdi.kubevirt.io/storage.contentType',
+	/** Us -> us. On a Filesystem claim: bytes of its disk.img, and the claim's capacity when it had them (CDI, which misspells its own domain). See disk-size.ts. */
+	virtualSize: 'cdi.Kubervirt.io/virtualSize',
+	sourceCapacity: 'cdi.Kubervirt.io/sourceCapacity',
+	/** Users and us -> us. On a DataVolume or claim: a clone may be smaller than its source's claim, because its disk fits. Presence alone counts (CDI). */
+	permissiveClone: 'cdi.kubevirt.io/permissiveClone',
 	/** User -> us. On a DataVolume: whether it may take over a claim of its name that exists. A boolean as Go writes them (CDI). */
 	allowClaimAdoption: 'cdi.kubevirt.io/allowClaimAdoption',
 	/** Users and us -> us. On a DataVolume: somebody else makes its claim and fills it. Presence alone counts (CDI). */
@@ -137,6 +142,8 @@ export const importerPodName = (targetUid: string): string => `importer-prime-${
 export const copierPodName = (targetUid: string): string => `${targetUid}-source-pod`;
 /** Reads the source on its own node, for a copier on another one, in the same namespace. */
 export const senderPodName = (targetUid: string): string => `${targetUid}-send-pod`;
+/** Looks once how large the disk in a claim is (CDI). */
+export const sizeDetectionPodName = (sourceUid: string): string => `size-detection-${sourceUid}`;
 /** Secret with what of an import is not for a Pod's spec. */
 export const importPrivateName = (targetUid: string): string => `import-private-${targetUid}`;
 /** Secret that only these two Pods mount. */

@@ -151,7 +151,13 @@ export interface ReceiveTask extends CopyTarget {
 	readonly keyFile: string;
 }
 
-export type CopierTask = CopyTask | SendTask | ReceiveTask;
+/** Looks how large the disk in a Filesystem claim is; writes nothing. No size in the result: there is none. */
+export interface MeasureTask {
+	readonly role: 'measure';
+	readonly source: WorkerVolume;
+}
+
+export type CopierTask = CopyTask | SendTask | ReceiveTask | MeasureTask;
 
 /** Where a sender listens, TLS with a pre-shared key. */
 export const copyPort = 8443;
@@ -207,7 +213,7 @@ export type WorkerResult =
 			readonly message: string;
 			/** Bytes read from the source (import: over the network). Decimal string. */
 			readonly bytesRead?: string;
-			/** Size of the disk that was written, in bytes. Decimal string. */
+			/** Size of the disk that was written, or looked at, in bytes. Decimal string. */
 			readonly virtualBytes?: string;
 	  }
 	| {

@@ -5,6 +5,7 @@ import {makeCdiConfigController} from '../cdiconfig/controller.ts';
 import {makeDataSourceController} from '../datasource/controller.ts';
 import {makeDataVolumeController} from '../datavolume/controller.ts';
 import {makeCloneRequests} from '../datavolume/requests.ts';
+import {makeDiskSizes} from '../disksize/controller.ts';
 import {Caches} from '../kube/caches.ts';
 import {KubeClient} from '../kube/client.ts';
 import {connect} from '../kube/connection.ts';
@@ -186,6 +187,7 @@ const populate = makePopulate({
 	importProxy: () => importProxyOf(proxySettings, caches),
 });
 const progress = new ProgressBook({caches, clock: systemClock, onChange: (key) => dataVolumes.enqueue(key)});
+const sizes = makeDiskSizes({api, caches, clock: systemClock, log, settings: populate.settings});
 const dataVolumes = makeDataVolumeController({
 	api,
 	caches,
@@ -196,6 +198,7 @@ const dataVolumes = makeDataVolumeController({
 	waiting: smartClone.waiting,
 	lost: smartClone.lost,
 	deadlines: {cutMs: config['cut-deadline-seconds'] * 1000, restoreMs: config['restore-deadline-seconds'] * 1000},
+	sizes: sizes.requests,
 	wakeSharing: smartClone.wake,
 	populationOf: populate.populationOf,
 	percentOf: (uid) => progress.of(uid),
@@ -219,6 +222,7 @@ const controllers = [
 	makeDataSourceController({api, caches, clock: systemClock, log}),
 	dataVolumes,
 	populate.controller,
+	sizes.controller,
 	smartClone.controller,
 	smartClone.orphans,
 	makeUnsupportedController({api, caches, clock: systemClock, log}),

@@ -1,6 +1,7 @@
 import {cloneProgressMetric, type CopyTask, type ReceiveTask} from '../api/worker-contract.ts';
 import type {CopySource} from '../copier/copy-source.ts';
 import {LocalSource} from '../copier/local-source.ts';
+import {measureDisk} from '../copier/measure.ts';
 import {parseCopierTask} from '../copier/options.ts';
 import {runCopy} from '../copier/run.ts';
 import {Progress} from '../importer/progress.ts';
@@ -17,6 +18,7 @@ await runWorker(
 	'copier',
 	async (context) => {
 		const task = parseCopierTask(process.env);
+		if (task.role === 'measure') return measureDisk(task.source);
 		if (task.role === 'send') {
 			const {runSend} = await import('../copier/send.ts');
 			return runSend({task, ...context});

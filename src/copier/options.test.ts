@@ -9,6 +9,7 @@ const parse = (task: unknown) => parseCopierTask({[workerTaskVariable]: JSON.str
 test.each<[CopierTask]>([
 	[{role: 'copy', source: {volumeMode: 'Filesystem', path: '/source'}, target: volume, ...sizes}],
 	[{role: 'copy', source: volume, target: volume, ...sizes, content: 'a/b'}],
+	[{role: 'measure', source: {volumeMode: 'Filesystem', path: '/source'}}],
 	[{role: 'send', source: volume, ownerUid: 'uid', port: 8443, keyFile: '/copy-key/key'}],
 	[{role: 'receive', sender: {host: '10.0.0.1', port: 8443}, keyFile: '/copy-key/key', target: volume, ...sizes}],
 ])('a task of role $role is taken as it is', (task) => {
@@ -17,7 +18,7 @@ test.each<[CopierTask]>([
 
 test.each<[string, unknown, RegExp]>([
 	['no object', 7, /task: must be an object/],
-	['no role', {}, /role: must be copy, send or receive/],
+	['no role', {}, /role: must be copy, send, receive or measure/],
 	[
 		'a relative path',
 		{role: 'send', source: {volumeMode: 'Block', path: 'x'}},

@@ -80,8 +80,10 @@ export function parseCopierTask(env: Environment): CopierTask {
 }
 
 function readTask(fields: Fields): CopierTask {
-	const role = fields.text('role', /^(copy|send|receive)$/, 'must be copy, send or receive');
+	const role = fields.text('role', /^(copy|send|receive|measure)$/, 'must be copy, send, receive or measure');
 	switch (role) {
+		case 'measure':
+			return {role, source: fields.volume('source')};
 		case 'send':
 			return {
 				role,

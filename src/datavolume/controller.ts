@@ -9,6 +9,8 @@ import {dataSourcesOf, withReferrers} from '../datasource/observe.ts';
 import type {Caches} from '../kube/caches.ts';
 import type {KubeApi} from '../kube/client.ts';
 import {Controller, type ReconcileResult, type Round, watch} from '../kube/controller.ts';
+import {isSizePod} from '../disksize/controller.ts';
+import type {DiskSizeRequests} from '../disksize/requests.ts';
 import type {EventRecorder} from '../kube/events.ts';
 import {keyOf} from '../kube/object-key.ts';
 import * as resources from '../kube/resources.ts';
@@ -71,6 +73,8 @@ export interface DataVolumeOptions {
 	/** Where to tell that the storage no longer has a snapshot. */
 	readonly lost: SmartClone['lost'];
 	readonly waiting: WaitingRequests;
+	/** Where to ask for the size of a disk that is cloned. */
+	readonly sizes?: DiskSizeRequests;
 	readonly wakeSharing: (source: {readonly namespace: string; readonly name: string}) => void;
 	readonly populationOf: (claim: PersistentVolumeClaim) => Population;
 	readonly percentOf: (claimUid: string) => number | undefined;
@@ -171,7 +175,11 @@ export function makeDataVolumeController(options: DataVolumeOptions): Controller
 		// Whoever does not ask (any more) gives up its place in the line.
 		if (plan.do !== 'restoreClaim') window.forget(uid);
 		if (plan.do !== 'askForSnapshot') waiting.stop(uid);
-		const outcome = await execute({api, waiting, window, uid, wake, lost: options.lost, signal}, plan);
+		if (plan.do !== 'measureSource') options.sizes?.stop(uid);
+		const outcome = await execute(
+			{api, waiting, window, uid, wake, lost: options.lost, ...(options.sizes && {sizes: options.sizes}), signal},
+			plan,
+		);
 		const isStep = plan.do !== 'nothing' && plan.do !== 'refuse' && plan.do !== 'wait';
 		if (isStep) round.log[outcome.paced ? 'debug' : 'info']({plan: plan.do, paced: outcome.paced}, 'data volume step');
 		if (observed.dataVolume && !outcome.paced) tell(observed.dataVolume, plan);
@@ -218,7 +226,9 @@ export function makeDataVolumeController(options: DataVolumeOptions): Controller
 				const waitingFor = podsByClaim
 					.keys(pod)
 					.flatMap((source) => dataVolumes.byIndex(dataVolumesBySource.name, source));
-				const quiet = waitingFor.filter(({metadata}) => metadata.annotations?.[annotations.consistency] !== undefined);
+				const quiet = waitingFor.filter(
+					({metadata}) => isSizePod(pod) || metadata.annotations?.[annotations.consistency] !== undefined,
+				);
 				return [...quiet.map(keyOf).filter((key) => !claims.get(...split(key))), ...(target ? [target] : [])];
 			}),
 			watch(resources.events, ({involvedObject: {namespace, name = ''}}) => {
@@ -310,6 +320,7 @@ export function makeDataVolumeController(options: DataVolumeOptions): Controller
 		told.forget(uid);
 		reports.forget(uid);
 		waiting.withdraw(uid);
+		options.sizes?.stop(uid);
 		window.gone(uid);
 		if (source) options.wakeSharing(source);
 	});
@@ -332,6 +343,8 @@ function next(plan: DataVolumePlan, outcome: Outcome): ReconcileResult {
 		case 'wait':
 			return {recheckAfterMs: plan.reason === 'CloneNotAuthorized' ? missingMs : safetyNetMs};
 		case 'askForSnapshot':
+			return {recheckAfterMs: safetyNetMs};
+		case 'measureSource':
 			return {recheckAfterMs: safetyNetMs};
 		case 'recordSource':
 		case 'createImportSource':

@@ -35,6 +35,7 @@ const external = dataVolume({
 });
 const classes = [storageClass({annotations: {[annotations.defaultStorageClass]: 'true'}})];
 const waitingClass = storageClass({waitsForConsumer: true, annotations: {[annotations.defaultStorageClass]: 'true'}});
+const unmeasured: RenderProblem = {reason: 'SizeUnknown', message: 'not known yet'};
 const missing: RenderProblem = {reason: 'ErrClaimNotValid', message: 'no class'};
 
 const byCopy: CloneDecision = {
@@ -207,6 +208,34 @@ describe('decide: a smart clone', () => {
 	test('a source that is missing comes before a size that cannot be told without it', () => {
 		const problem = {reason: 'CloneWithoutSource', message: 'why'} as const;
 		expect(of({problem}, {rendered: missing})).toMatchObject({do: 'wait', reason: 'CloneWithoutSource'});
+	});
+
+	test('a size that nobody knows is asked for, unless the source may not be cloned', () => {
+		const looks = 'Pod images/size-detection-golden-uid looks';
+		expect(of({}, {rendered: unmeasured, measuring: looks})).toMatchObject({
+			do: 'measureSource',
+			source: {namespace: 'images', name: 'golden'},
+			message: looks,
+		});
+		const problem = {reason: 'CloneNotAuthorized', message: 'no'} as const;
+		expect(of({problem}, {rendered: unmeasured})).toMatchObject({do: 'wait', reason: 'CloneNotAuthorized'});
+	});
+
+	test('CDI §5.7: a copy whose size is that of the disk may be smaller than the claim of its source', () => {
+		const copied = clone({decision: byCopy});
+		const rendered = renderClaim(cloning, {storageClasses: classes, filesystemOverhead: 0});
+		if ('reason' in rendered) throw new Error(rendered.message);
+		const plan = (sizedByDisk: boolean) =>
+			planOf({
+				dataVolume: cloning,
+				clone: copied,
+				rendered: {...rendered, ...(sizedByDisk && {sizedByDisk})},
+				cloneSource: cloneSource({of: {kind: 'PersistentVolumeClaim', name: 'golden'}}),
+			});
+		const permissive = {[annotations.permissiveClone]: 'true'};
+		expect(plan(true)).toMatchObject({do: 'createClaim', claim: {metadata: {annotations: permissive}}});
+		expect(plan(false)).not.toMatchObject({claim: {metadata: {annotations: permissive}}});
+		expect(plan(false)).toMatchObject({do: 'createClaim'});
 	});
 });
 
@@ -480,6 +509,14 @@ describe('status', () => {
 			'False CloneSourceNotReady: m',
 			none,
 			'False CloneSourceNotReady: m',
+		],
+		[
+			'Pending',
+			'nobody knows its size',
+			{dataVolume: cloning, clone: clone(), rendered: unmeasured, measuring: 'a Pod looks'},
+			'False SizeDetectionPodNotReady: a Pod looks',
+			none,
+			'False SizeDetectionPodNotReady: a Pod looks',
 		],
 		[
 			'',

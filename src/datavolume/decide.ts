@@ -34,7 +34,7 @@ import {
 } from './objects.ts';
 import type {Observed, ObservedMaking} from './observe.ts';
 import {type CloneProblemReason, needsShared, type ObservedClone, requestWay} from './observe-clone.ts';
-import {isRenderProblem, type Rendered} from './render.ts';
+import {isRenderProblem, type Rendered, type RenderProblem} from './render.ts';
 import {requestOf, writtenWay} from './requests.ts';
 import {isProblem, isSameSource, type ObservedReference} from './source-ref.ts';
 
@@ -91,6 +91,12 @@ export type DataVolumePlan =
 	| {readonly do: 'createImportSource'; readonly source: VolumeImportSource}
 	| {readonly do: 'createCloneSource'; readonly source: VolumeCloneSource}
 	| {readonly do: 'createClaim'; readonly claim: PersistentVolumeClaim; readonly decision?: CloneDecision}
+	/** Its size is not given, and whoever makes the claim has to know it. */
+	| {
+			readonly do: 'measureSource';
+			readonly source: {readonly namespace: string; readonly name: string};
+			readonly message: string;
+	  }
 	/** Paced: the window of what it is made from is asked first, the claim may have to wait. */
 	| {
 			readonly do: 'restoreClaim';
@@ -499,7 +505,8 @@ function populate(observed: Observed, {dataVolume, clone, rendered, decision}: S
 			? wait('ClaimTerminating', `VolumeCloneSource ${namespace}/${name} is being deleted`)
 			: {do: 'deleteCloneSource', source: cloneSource};
 	}
-	const claim = makePopulatedClaim(dataVolume, rendered.spec, {kind: 'clone', origin: from, decision});
+	const permissive = rendered.sizedByDisk === true;
+	const claim = makePopulatedClaim(dataVolume, rendered.spec, {kind: 'clone', origin: from, decision, permissive});
 	return sourceObject(observed, dataVolume) ?? {do: 'createClaim', claim, decision};
 }
 
@@ -625,13 +632,17 @@ function startClone(
 	}
 }
 
+/** Nobody looks into a source that may not be cloned, or is not there: that was asked before. */
+function measureOrRefuse({clone, measuring}: Observed, {reason, message}: RenderProblem): DataVolumePlan {
+	if (reason !== 'SizeUnknown') return refuse(reason, message);
+	return clone ? {do: 'measureSource', source: clone.origin, message: measuring ?? message} : nothing;
+}
+
 function start(observed: Observed, dataVolume: DataVolume, source: Source | SourceReference): DataVolumePlan {
 	const {rendered, clone} = observed;
 	// A source that is not there yet may be what the size is taken from, so it is looked at first.
 	if (isRenderProblem(rendered)) {
-		return clone?.problem
-			? wait(clone.problem.reason, clone.problem.message)
-			: refuse(rendered.reason, rendered.message);
+		return clone?.problem ? wait(clone.problem.reason, clone.problem.message) : measureOrRefuse(observed, rendered);
 	}
 	if (clone) return startClone(observed, dataVolume, clone, rendered);
 	if (source.kind === 'external') return {do: 'createClaim', claim: makeClaim(dataVolume, {spec: rendered.spec})};

@@ -4,6 +4,7 @@ import type {DataVolume} from '../api/datavolume.ts';
 import type {PersistentVolumeClaim} from '../api/kubernetes.ts';
 import {resolveLive} from '../datasource/observe.ts';
 import {isResolveProblem} from '../datasource/resolve.ts';
+import type {DiskSizeRequests} from '../disksize/requests.ts';
 import type {KubeApi} from '../kube/client.ts';
 import {createOnce} from '../kube/create-once.ts';
 import {deleteExactly} from '../kube/delete-exactly.ts';
@@ -32,6 +33,8 @@ export interface ExecuteContext {
 	readonly wake: Wake;
 	/** Heard by whoever keeps the shared snapshots. Idempotent. */
 	readonly lost?: Pick<SmartClone['lost'], 'report'>;
+	/** Heard by whoever looks into claims. Idempotent. */
+	readonly sizes?: Pick<DiskSizeRequests, 'ask'>;
 	readonly signal: AbortSignal;
 }
 
@@ -143,6 +146,9 @@ export async function execute(context: ExecuteContext, plan: DataVolumePlan): Pr
 			return {};
 		case 'recordSource':
 			await recordSource(context, plan);
+			return {};
+		case 'measureSource':
+			context.sizes?.ask(`${plan.source.namespace}/${plan.source.name}`, uid);
 			return {};
 		case 'createImportSource':
 			await createOnce(api, resources.volumeImportSources, plan.source, signal);

@@ -146,7 +146,13 @@ export function makePopulatedClaim(
 	spec: PersistentVolumeClaimSpec,
 	from:
 		| {readonly kind: 'import'}
-		| {readonly kind: 'clone'; readonly origin: CloneOrigin; readonly decision: CloneDecision},
+		| {
+				readonly kind: 'clone';
+				readonly origin: CloneOrigin;
+				readonly decision: CloneDecision;
+				/** May be smaller than the claim of its source: the disk fits. */
+				readonly permissive?: boolean;
+		  },
 ): PersistentVolumeClaim {
 	const clone = from.kind === 'clone' ? from : undefined;
 	const elsewhere = clone !== undefined && clone.origin.namespace !== dataVolume.metadata.namespace;
@@ -165,6 +171,7 @@ export function makePopulatedClaim(
 			// Of one whose node is not known yet, nobody knows the way either: it is written when it is.
 			...(clone && clone.decision.route !== 'restoreOrCopy' && {[annotations.cloneType]: clone.decision.way}),
 			...(reason && {[annotations.cloneFallbackReason]: reason}),
+			...(clone?.permissive && {[annotations.permissiveClone]: 'true'}),
 			...(elsewhere && {[annotations.dataSourceNamespace]: clone.origin.namespace}),
 		},
 	});

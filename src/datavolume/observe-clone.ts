@@ -137,6 +137,11 @@ function neededBytes(has: bigint, source: VolumeMode, target: string | undefined
 	return target === 'Block' ? usableOnFilesystem(has, overhead) : inflateForFilesystem(has, overhead);
 }
 
+/** A clone may be smaller than the claim of its source where its disk is known to fit; whoever fills it looks again. */
+function isPermissive({metadata}: DataVolume, rendered: Rendered): boolean {
+	return rendered.sizedByDisk === true || metadata.annotations?.[annotations.permissiveClone] !== undefined;
+}
+
 function sizeProblem(origin: Origin, rendered: Rendered, overhead: number): CloneProblem | undefined {
 	const asked = origin.claim?.spec.resources?.requests?.['storage'] ?? origin.snapshot?.status?.restoreSize;
 	const has = asked === undefined ? undefined : parseQuantity(asked);
@@ -197,7 +202,9 @@ export function observeClone(
 	const problem: CloneProblem | undefined = denied
 		? {reason: 'CloneNotAuthorized', message: denied}
 		: (sourceNotReady(caches, origin) ??
-			(isRenderProblem(rendered) ? undefined : sizeProblem(origin, rendered, filesystemOverhead)));
+			(isRenderProblem(rendered) || isPermissive(dataVolume, rendered)
+				? undefined
+				: sizeProblem(origin, rendered, filesystemOverhead)));
 	const gaveUp = gaveUpOf(dataVolume);
 	const {assignment, shared, isShown} = currentAssignment(context, dataVolume);
 	// The way was decided when the request was assigned, and stays so as long as that assignment is worth something.

@@ -1,10 +1,13 @@
 /** Everything that one DataVolume depends on, read from the caches into one value, the clock included. */
 import type {DataVolume} from '../api/datavolume.ts';
+import {mayHoldDiskImage, rememberedDiskBytes} from '../api/disk-size.ts';
 import type {PersistentVolume, PersistentVolumeClaim, StorageClass} from '../api/kubernetes.ts';
 import {annotations, cdiGroup, cloneSourceName, copyClaimName, importSourceName, stripeNumber} from '../api/names.ts';
 import type {VolumeCloneSource, VolumeImportSource} from '../api/populator.ts';
 import {isRefusal, parseSource, type Source, type SourceReference, type SourceRefusal} from '../api/source.ts';
 import {dataSourcesByTarget, resolveFromCaches} from '../datasource/observe.ts';
+import {describe} from '../disksize/decide.ts';
+import {sizePodOf} from '../disksize/observe.ts';
 import type {Caches} from '../kube/caches.ts';
 import * as resources from '../kube/resources.ts';
 import type {Index} from '../kube/store.ts';
@@ -49,6 +52,8 @@ export interface Observed {
 	readonly adoptsByDefault: boolean;
 	readonly rendered: Rendered | RenderProblem;
 	readonly clone: ObservedClone | undefined;
+	/** How the look for the size of the source's disk gets on, in words, where one is needed. */
+	readonly measuring: string | undefined;
 	/**
 	 * The shared snapshot, or the alias of it, that the claim is made from is being deleted, or was, and the request is assigned
 	 * to another one by now. What is being deleted waits for the claim, and no restore begins any more: they would wait for each
@@ -159,6 +164,31 @@ function isSnapshotLost(
 	return shared !== undefined && stripeNumber(shared.metadata.uid ?? '', name) === undefined;
 }
 
+/**
+ * What a clone without a size has to hold. Looked for only before there is a claim: that has its size.
+ *
+ * @returns bytes; undefined where the source's capacity counts: of a device, of an archive, of files without a disk
+ */
+function diskOf(
+	{spec}: DataVolume,
+	source: PersistentVolumeClaim | undefined,
+	hasClaim: boolean,
+): bigint | 'unknown' | undefined {
+	if (!source || spec.contentType === 'archive' || !mayHoldDiskImage(source)) return undefined;
+	const known = rememberedDiskBytes(source);
+	if (known !== undefined) return known > 0n ? known : undefined;
+	return hasClaim || source.status?.phase !== 'Bound' ? undefined : 'unknown';
+}
+
+function measuringOf(
+	caches: Caches,
+	rendered: Rendered | RenderProblem,
+	source: PersistentVolumeClaim | undefined,
+): string | undefined {
+	const isNeeded = isRenderProblem(rendered) && rendered.reason === 'SizeUnknown' && source !== undefined;
+	return isNeeded ? describe(source, sizePodOf(caches, source)) : undefined;
+}
+
 const nowhere: SourceRefusal = {reason: 'Invalid', message: ''};
 const noClaim: RenderProblem = {reason: 'ErrClaimNotValid', message: ''};
 
@@ -182,6 +212,7 @@ export function observe(key: string, context: ObserveContext): Observed {
 						claim: origin.claim,
 						restoreSize: origin.snapshot?.status?.restoreSize,
 						volumeMode: origin.content?.spec.sourceVolumeMode,
+						disk: diskOf(dataVolume, origin.claim, claim !== undefined),
 					},
 				}),
 			})
@@ -210,6 +241,7 @@ export function observe(key: string, context: ObserveContext): Observed {
 		adoptsByDefault: context.adoptsByDefault?.() ?? false,
 		rendered,
 		clone,
+		measuring: measuringOf(caches, rendered, origin?.claim),
 		snapshotLost: claim !== undefined && clone !== undefined && isSnapshotLost(caches, clone, claim, ownCloneSource),
 		making: claim && clone && claim.status?.phase !== 'Bound' ? observeMaking(context, claim, made) : undefined,
 		happened: prime && (prime.spec.dataSource ? 'snapshot' : 'copy'),

@@ -60,6 +60,24 @@ describe('renderClaim: size', () => {
 			source({request: '1Gi', volumeMode: 'Block'}),
 			'1138166334',
 		],
+		[
+			'the size of the disk that is cloned, and what the file system needs',
+			{storage: {}},
+			{source: {claim: claim({request: '3Gi'}), disk: 1_073_741_824n}},
+			'1138166334',
+		],
+		[
+			'the size of a disk that has another format than whole mebibytes, rounded up',
+			{storage: {volumeMode: 'Block'}},
+			{source: {claim: claim({request: '3Gi'}), disk: 1_073_741_825n}},
+			'1025Mi',
+		],
+		[
+			'the size that is asked for, whatever the disk has',
+			{storage: {...storage('2Gi'), volumeMode: 'Block'}},
+			{source: {claim: claim({request: '3Gi'}), disk: 'unknown'}},
+			'2Gi',
+		],
 		['the size of the snapshot that is cloned', {storage: {}}, {source: {restoreSize: '2Gi'}}, '2Gi'],
 		['a bare number', {storage: {resources: {requests: {storage: 2_097_152}}, volumeMode: 'Block'}}, {}, '2097152'],
 	])('is %s', (_, spec, facts, request) => {
@@ -110,5 +128,8 @@ describe('renderClaim: refusals, in words', () => {
 		],
 	])('%s', (_, spec, facts, message) => {
 		expect(render(spec, facts)).toEqual({reason: 'ErrClaimNotValid', message: expect.stringMatching(message)});
+	});
+	test('no size, and nobody has looked at the disk: to be looked at, not a mistake', () => {
+		expect(render({storage: {}}, {source: {disk: 'unknown'}})).toMatchObject({reason: 'SizeUnknown'});
 	});
 });

@@ -1,21 +1,32 @@
 /**
  * The claim that a DataVolume asks for: `spec.pvc` as it is, `spec.storage` with what is missing filled in. Pure.
  *
- * `spec.storage` sizes are those of the disk: on a Filesystem claim, what the file system needs for itself is added.
+ * `spec.storage` sizes are those of the disk: on a Filesystem claim, what the file system needs for itself is added. A clone
+ * without a size is as large as the disk that it is made from.
  */
 import type {DataVolume} from '../api/datavolume.ts';
 import type {PersistentVolumeClaim, PersistentVolumeClaimSpec, StorageClass} from '../api/kubernetes.ts';
 import {annotations} from '../api/names.ts';
-import {formatQuantity, inflateForFilesystem, mebibyte, parseQuantity, usableOnFilesystem} from '../api/quantity.ts';
+import {
+	formatQuantity,
+	inflateForFilesystem,
+	mebibyte,
+	parseQuantity,
+	roundUp,
+	usableOnFilesystem,
+} from '../api/quantity.ts';
 
 export interface Rendered {
 	readonly spec: PersistentVolumeClaimSpec;
 	readonly storageClass: StorageClass;
 	readonly requestBytes: bigint;
+	/** The size is that of the source's disk, and not of the claim that it is in. */
+	readonly sizedByDisk?: boolean;
 }
 
 export interface RenderProblem {
-	readonly reason: 'ErrClaimNotValid';
+	/** `SizeUnknown`: somebody has to look into the source first. */
+	readonly reason: 'ErrClaimNotValid' | 'SizeUnknown';
 	readonly message: string;
 }
 
@@ -26,6 +37,8 @@ export interface RenderFacts {
 		readonly claim?: PersistentVolumeClaim | undefined;
 		readonly restoreSize?: string | undefined;
 		readonly volumeMode?: string | undefined;
+		/** Bytes of the source's disk image, where it is a file on the claim. */
+		readonly disk?: bigint | 'unknown' | undefined;
 	};
 	readonly filesystemOverhead: number;
 }
@@ -96,12 +109,16 @@ export function renderClaim(dataVolume: DataVolume, facts: RenderFacts): Rendere
 	const asked = wanted.resources?.requests?.['storage'];
 	const askedBytes = asked === undefined ? undefined : parseQuantity(String(asked));
 	if (asked !== undefined && askedBytes === undefined) return problem(`Storage size "${asked}" is not a quantity`);
-	const inferred = asked === undefined ? inferredBytes(facts, volumeMode) : undefined;
-	const bytes = askedBytes ?? inferred;
+	const disk = asked === undefined ? facts.source?.disk : undefined;
+	if (disk === 'unknown')
+		return {reason: 'SizeUnknown', message: 'The size of the disk that is cloned is not known yet'};
+	const inferred = asked === undefined && disk === undefined ? inferredBytes(facts, volumeMode) : undefined;
+	const diskBytes = disk === undefined ? askedBytes : roundUp(disk, mebibyte);
+	const bytes = diskBytes ?? inferred;
 	if (bytes === undefined) return problem('PVC size is missing, and the source does not tell one');
 	if (bytes <= 0n) return problem("PVC size can't be equal or less than zero");
 	if (bytes < mebibyte) return problem('PVC size should be at least 1MiB');
-	const inflates = storage !== undefined && askedBytes !== undefined && volumeMode === 'Filesystem';
+	const inflates = storage !== undefined && diskBytes !== undefined && volumeMode === 'Filesystem';
 	const requestBytes = inflates ? inflateForFilesystem(bytes, facts.filesystemOverhead) : bytes;
 	const {volumeName, selector, dataSource, dataSourceRef} = wanted;
 	const spec: PersistentVolumeClaimSpec = {
@@ -118,5 +135,5 @@ export function renderClaim(dataVolume: DataVolume, facts: RenderFacts): Rendere
 		...(dataSourceRef && {dataSourceRef}),
 		...(pvc?.volumeAttributesClassName && {volumeAttributesClassName: pvc.volumeAttributesClassName}),
 	};
-	return {spec, storageClass, requestBytes};
+	return {spec, storageClass, requestBytes, ...(disk !== undefined && {sizedByDisk: true})};
 }

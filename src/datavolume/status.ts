@@ -106,6 +106,7 @@ function phaseOf(observed: Observed, plan: DataVolumePlan, outcome: Outcome): Da
 		case 'recordTries':
 			return 'CloneScheduled';
 		case 'recordSource':
+		case 'measureSource':
 		case 'createClaim':
 		case 'createImportSource':
 		case 'createCloneSource':
@@ -143,6 +144,7 @@ function boundCondition(observed: Observed, plan: DataVolumePlan, outcome: Outco
 	if (plan.do === 'refuse') return no(plan.reason, plan.message);
 	const name = claim?.metadata.name;
 	if (!claim) {
+		if (plan.do === 'measureSource') return no('SizeDetectionPodNotReady', plan.message);
 		if (plan.do !== 'wait') return no('NotFound', 'No PVC found');
 		return no(plan.reason === 'PrePopulated' ? 'NotFound' : plan.reason, plan.message);
 	}

@@ -38,6 +38,8 @@ export interface PopulateOptions {
 
 export interface Populate {
 	readonly controller: Controller;
+	/** What worker Pods are made with now. */
+	readonly settings: () => WorkerSettings;
 	/** How far the filling of this claim is, as the caches show it. No I/O. */
 	readonly populationOf: (claim: PersistentVolumeClaim) => Population;
 }
@@ -114,6 +116,7 @@ export function makePopulate(options: PopulateOptions): Populate {
 
 	return {
 		controller,
+		settings: settingsNow,
 		populationOf: (claim) => populationOf(claim, {caches, settings: settingsNow(), nowMs: clock.now()}),
 	};
 }

@@ -14,6 +14,7 @@ import {
 	volume,
 } from '../../test/support/builders.ts';
 import type {PersistentVolume, PersistentVolumeClaim, Pod} from '../api/kubernetes.ts';
+import {diskSizeAnnotations} from '../api/disk-size.ts';
 import {annotations, cdiGroup} from '../api/names.ts';
 import {decide, populatedAnnotation, restoresDirectly, waitsForConsumer} from './decide.ts';
 import {eventOf} from './events.ts';
@@ -189,6 +190,32 @@ describe('an import that does not go well', () => {
 		});
 	});
 
+	describe('how large the disk is, for clones that ask for no size', () => {
+		const said = {outcome: 'succeeded', message: 'done', virtualBytes: '1012924416'} as const;
+		const done = {prime: bound, primeVolume: primeVolume('1Gi'), worker: worker({phase: 'Succeeded', said})};
+		const remembered = diskSizeAnnotations(1_012_924_416n, '1Gi');
+		test('is remembered on the claim, before the success is on record', () => {
+			expect(planOf(done)).toMatchObject({
+				do: 'rememberDisk',
+				claim: {metadata: {name: 'target'}},
+				annotations: remembered,
+			});
+			expect(planOf({...done, target: target({annotations: remembered})})).toMatchObject({do: 'recordPopulated'});
+		});
+		test('and written anew where the claim says something else', () => {
+			const other = target({annotations: diskSizeAnnotations(7n, '1Gi')});
+			expect(planOf({...done, target: other})).toMatchObject({do: 'rememberDisk', annotations: remembered});
+		});
+		test.each<[string, Partial<Observed>]>([
+			['of an archive', {order: {kind: 'import', source: importSource({spec: {contentType: 'archive'}})}}],
+			['of a device, which is the disk', {target: target({volumeMode: 'Block'})}],
+			['of files without a disk', {worker: succeeded}],
+			['where the capacity is not shown yet', {primeVolume: undefined}],
+		])('not %s', (_, given) => {
+			expect(planOf({...done, ...given})).toMatchObject({do: 'recordPopulated'});
+		});
+	});
+
 	test('a prime claim deleted by hand is waited for, and made anew', () => {
 		expect(planOf({prime: made({deleting: true})})).toMatchObject({do: 'wait', reason: 'PrimeBinding'});
 		expect(planOf()).toMatchObject({do: 'createClaim'});
@@ -316,6 +343,15 @@ describe('a copy of a claim', () => {
 		const plan = planOf({target: cloneTarget(wanted), order});
 		if (possible) expect(plan.do).toBe('createClaim');
 		else expect(plan).toMatchObject({do: 'wait', reason: 'CloneValidationFailed'});
+	});
+
+	test('to a smaller target, where the disk is known to fit', () => {
+		const order = cloneOrder({claim: claim({name: 'golden', namespace: 'images', request: '2Gi'})});
+		const [refused, permitted] = [{}, {[annotations.permissiveClone]: ''}].map((more) =>
+			planOf({target: cloneTarget({annotations: {[annotations.dataSourceNamespace]: 'images', ...more}}), order}),
+		);
+		expect(refused).toMatchObject({do: 'wait', reason: 'CloneValidationFailed'});
+		expect(permitted).toMatchObject({do: 'createClaim'});
 	});
 });
 

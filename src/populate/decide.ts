@@ -9,6 +9,7 @@ import type {PersistentVolume, PersistentVolumeClaim, Pod, StorageClass} from '.
 import {annotations} from '../api/names.ts';
 import {formatQuantity, largest, parseQuantity, usableOnFilesystem} from '../api/quantity.ts';
 import {parseTerminationMessage, type WorkerFailure, type WorkerResult} from '../api/worker-contract.ts';
+import {diskSizeAnnotations, mayHoldDiskImage} from '../api/disk-size.ts';
 import type {DataObject} from '../kube/resources.ts';
 import {driverPolicy} from '../smartclone/driver-policy.ts';
 import {
@@ -28,6 +29,8 @@ import {
 } from './objects.ts';
 import {type ClaimCloneOrder, type Observed, type Order, primeNamespaceOf, type SnapshotCloneOrder} from './observe.ts';
 import {isLocal} from './topology.ts';
+
+type Succeeded = Extract<WorkerResult, {outcome: 'succeeded'}>;
 
 export type WaitReason =
 	| 'StorageClassMissing'
@@ -70,6 +73,12 @@ export type PopulatePlan =
 	  }
 	| {readonly do: 'deletePod'; readonly pod: Pod; readonly why: 'Orphan' | 'Finished' | 'Failed'}
 	| {readonly do: 'deleteClaim'; readonly claim: PersistentVolumeClaim; readonly why: 'Orphan' | 'Moved'}
+	/** What is known of its disk now, for clones that ask for no size. */
+	| {
+			readonly do: 'rememberDisk';
+			readonly claim: PersistentVolumeClaim;
+			readonly annotations: Readonly<Record<string, string>>;
+	  }
 	| {readonly do: 'recordPopulated'; readonly prime: PersistentVolumeClaim}
 	| {readonly do: 'grow'; readonly prime: PersistentVolumeClaim; readonly request: string}
 	| {readonly do: 'moveVolume'; readonly volume: PersistentVolume; readonly target: PersistentVolumeClaim};
@@ -133,7 +142,8 @@ function claimSourceProblem(
 	if (claim.status?.phase !== 'Bound') return wait('CloneSourceNotReady', `The source pvc ${name} is not bound`);
 	const has = usableBytes(claim, overhead);
 	const wants = usableBytes(target, overhead);
-	if (wants < has) {
+	// Who has looked at the disk itself knows that it fits, and the worker looks again.
+	if (wants < has && target.metadata.annotations?.[annotations.permissiveClone] === undefined) {
 		return wait(
 			'CloneValidationFailed',
 			`The clone doesn't meet the validation requirements: target resources requests storage size is smaller than the source ${formatQuantity(wants)} < ${formatQuantity(has)}`,
@@ -305,7 +315,7 @@ function fillBetweenNodes(
 	const {prime, worker, sender, nowMs} = observed;
 	if (!prime) return {do: 'nothing'};
 	if (worker?.status?.phase === 'Succeeded' || worker?.status?.phase === 'Failed') {
-		const plan = tendWorker(worker, prime, nowMs);
+		const plan = tendWorker(observed, worker, prime);
 		const isOver = plan.do === 'giveUp' && sender && !sender.metadata.deletionTimestamp;
 		return isOver ? {do: 'deletePod', pod: sender, why: 'Finished'} : plan;
 	}
@@ -322,7 +332,7 @@ function fillBetweenNodes(
 	if (!worker.metadata.deletionTimestamp && senderAddressOf(worker) !== address) {
 		return {do: 'deletePod', pod: worker, why: 'Failed'};
 	}
-	return tendWorker(worker, prime, nowMs);
+	return tendWorker(observed, worker, prime);
 }
 
 /** How the worker's container ended, if it did. */
@@ -351,12 +361,23 @@ function replaceWorker(worker: Pod, nowMs: number): PopulatePlan {
 	);
 }
 
-function tendWorker(worker: Pod, prime: PersistentVolumeClaim, nowMs: number): PopulatePlan {
+/** Written before the success is on record, while the worker's word can be read. Whoever uses the disk may grow it with its claim. */
+function rememberDisk({target, order, primeVolume}: Observed, {virtualBytes}: Succeeded): PopulatePlan | undefined {
+	const capacity = primeVolume?.spec.capacity?.['storage'];
+	const isArchive = order?.kind === 'import' && order.source?.spec.contentType === 'archive';
+	if (!target || !capacity || virtualBytes === undefined || isArchive || !mayHoldDiskImage(target)) return undefined;
+	const news = diskSizeAnnotations(BigInt(virtualBytes), capacity);
+	const isNew = Object.entries(news).some(([name, value]) => target.metadata.annotations?.[name] !== value);
+	return isNew ? {do: 'rememberDisk', claim: target, annotations: news} : undefined;
+}
+
+function tendWorker(observed: Observed, worker: Pod, prime: PersistentVolumeClaim): PopulatePlan {
+	const {nowMs} = observed;
 	if (worker.metadata.deletionTimestamp) return wait('WorkerLeaving', `Pod ${worker.metadata.name} is being deleted`);
 	switch (worker.status?.phase) {
 		case 'Succeeded': {
 			const result = workerEnd(worker)?.result;
-			if (result?.outcome === 'succeeded') return {do: 'recordPopulated', prime};
+			if (result?.outcome === 'succeeded') return rememberDisk(observed, result) ?? {do: 'recordPopulated', prime};
 			if (result?.outcome === 'failed') return {do: 'giveUp', failure: result.reason, message: result.message};
 			// Exit code 0 without a word of its own: not a worker of ours, or its message was lost. Do it again.
 			return replaceWorker(worker, nowMs);
@@ -375,7 +396,7 @@ function fill(observed: Observed, target: PersistentVolumeClaim, order: Order, s
 	const {prime, worker} = observed;
 	if (!prime) return {do: 'nothing'};
 	if (order.kind !== 'import' && isBetweenNodes(observed)) return fillBetweenNodes(observed, target, order, settings);
-	if (worker) return tendWorker(worker, prime, observed.nowMs);
+	if (worker) return tendWorker(observed, worker, prime);
 	return createWorker(observed, target, order, settings);
 }
 

@@ -18,6 +18,7 @@ export function eventOf(plan: PopulatePlan): EventText | undefined {
 		case 'createWorker':
 		case 'deletePod':
 		case 'deleteClaim':
+		case 'rememberDisk':
 		case 'recordPopulated':
 		case 'grow':
 		case 'moveVolume':

@@ -2,6 +2,7 @@
 import {randomBytes} from 'node:crypto';
 import {fieldManager} from '../api/names.ts';
 import {copyKeyBytes, copyKeyFile} from '../api/worker-contract.ts';
+import {annotateExactly} from '../kube/annotate.ts';
 import type {KubeApi} from '../kube/client.ts';
 import {createOnce} from '../kube/create-once.ts';
 import {deleteExactly} from '../kube/delete-exactly.ts';
@@ -64,6 +65,9 @@ export async function execute(api: KubeApi, plan: PopulatePlan, signal: AbortSig
 			return;
 		case 'deleteClaim':
 			await deleteExactly(api, claims, plan.claim, signal);
+			return;
+		case 'rememberDisk':
+			await annotateExactly(api, claims, plan.claim, plan.annotations, signal);
 			return;
 		case 'recordPopulated':
 		case 'grow': {

@@ -141,7 +141,7 @@ describe.each([
 		const task = taskOf(pod);
 		if ('requestedBytes' in task) expect(task.requestedBytes).toMatch(/^\d+$/);
 		else expect(pod).toBe(sender);
-		expect(task.ownerUid).toBe('target-uid');
+		expect(task).toHaveProperty('ownerUid', 'target-uid');
 	});
 });
 

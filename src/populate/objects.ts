@@ -22,6 +22,7 @@ import {
 	managedByValue,
 	primeClaimName,
 	senderPodName,
+	sizeDetectionPodName,
 	targetNameAnnotation,
 } from '../api/names.ts';
 import {parseQuantity} from '../api/quantity.ts';
@@ -36,6 +37,7 @@ import {
 	type CopyTask,
 	importPrivateFiles,
 	type ImportTask,
+	type MeasureTask,
 	type ReceiveTask,
 	type SendTask,
 	terminationMessagePath,
@@ -199,6 +201,8 @@ interface WorkerPod {
 	readonly beside?: PersistentVolume | undefined;
 	/** Default: the node that was selected for the target's consumer. */
 	readonly onTargetNode?: boolean;
+	/** This one, whatever else is said. */
+	readonly onNode?: string | undefined;
 	readonly settings: WorkerSettings;
 }
 
@@ -206,7 +210,7 @@ interface WorkerPod {
 function makeWorkerPod(worker: WorkerPod): Pod {
 	const {target, prime, settings} = worker;
 	const {onTargetNode = true} = worker;
-	const node = onTargetNode ? target.metadata.annotations?.[annotations.selectedNode] : undefined;
+	const node = worker.onNode ?? (onTargetNode ? target.metadata.annotations?.[annotations.selectedNode] : undefined);
 	const terms = node
 		? [{matchFields: [{key: 'metadata.name', operator: 'In', values: [node]}]}]
 		: worker.beside?.spec.nodeAffinity?.required?.nodeSelectorTerms;
@@ -558,6 +562,45 @@ export function senderAddressOf(worker: Pod): string | undefined {
 /** The Secret of a copy's two Pods without its key, which is drawn when it is written. Goes with the prime claim. */
 export function makeCopyKey(target: PersistentVolumeClaim, prime: PersistentVolumeClaim): DataObject {
 	return secretOf(target, prime, {name: copyKeyName(uidOf(target)), component: 'cdi-clone-source'});
+}
+
+export interface SizePodWanted {
+	/** Filesystem, bound. */
+	readonly claim: PersistentVolumeClaim;
+	readonly volume: PersistentVolume | undefined;
+	/** A node where it is used now: only there can one that is used by a node at a time be mounted. */
+	readonly usedOn: string | undefined;
+	/** Of the claim, now. */
+	readonly capacity: string;
+	readonly settings: WorkerSettings;
+}
+
+/** Looks once how large the disk in a claim is, and reads nothing else of it. Goes with the claim. */
+export function makeSizePod({claim, volume, usedOn, capacity, settings}: SizePodWanted): Pod {
+	const from = attach('source', claim, sourcePaths);
+	const task: MeasureTask = {role: 'measure', source: from.worker};
+	const ofManyNodes = claim.spec.accessModes?.some((mode) => mode === 'ReadWriteMany' || mode === 'ReadOnlyMany');
+	const pod = makeWorkerPod({
+		name: sizeDetectionPodName(uidOf(claim)),
+		namespace: claim.metadata.namespace ?? '',
+		component: 'cdi-clone-source',
+		program: 'copier',
+		target: claim,
+		prime: claim,
+		task,
+		volumes: [from.volume, scratch.volume],
+		mounts: {volumeMounts: [...readOnly(from.mounts), scratch.mount], volumeDevices: from.devices},
+		priorityClassName: undefined,
+		beside: volume,
+		onTargetNode: false,
+		onNode: ofManyNodes ? undefined : usedOn,
+		settings,
+	});
+	const {metadata} = pod;
+	return {
+		...pod,
+		metadata: {...metadata, annotations: {...metadata.annotations, [annotations.sourceCapacity]: capacity}},
+	};
 }
 
 function sizing(prime: PersistentVolumeClaim, volumeMode: VolumeMode, settings: WorkerSettings) {

@@ -42,6 +42,7 @@ function stageOf(plan: PopulatePlan, observed: Observed): PopulationStage {
 		case 'deletePod':
 			if (observed.target?.status?.phase === 'Bound') return 'done';
 			return plan.why === 'Finished' ? 'moving' : 'running';
+		case 'rememberDisk':
 		case 'recordPopulated':
 		case 'grow':
 		case 'moveVolume':

@@ -19,7 +19,7 @@ const killAtBytes = Number(process.env['KILL_AT_BYTES'] ?? Number.POSITIVE_INFIN
 let reportsLeft = Number(process.env['KILL_AFTER_REPORTS'] ?? Number.POSITIVE_INFINITY);
 
 const task = parseCopierTask(process.env);
-if (task.role === 'send') throw new Error('a sender makes no progress');
+if (task.role === 'send' || task.role === 'measure') throw new Error(`role ${task.role} makes no progress`);
 const signal = AbortSignal.timeout(60_000);
 const log = silentLogger;
 

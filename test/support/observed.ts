@@ -45,6 +45,7 @@ export function observedDataVolume(of: DataVolume, given: Partial<Observed> = {}
 		claimClass: isRenderProblem(rendered) ? undefined : rendered.storageClass,
 		adoptsByDefault: false,
 		clone: undefined,
+		measuring: undefined,
 		population: undefined,
 		percent: undefined,
 		making: undefined,

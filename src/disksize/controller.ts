@@ -1,0 +1,83 @@
+/** Learns how large the disks of claims are, for clones that ask for no size. Key: `namespace/name` of the claim. */
+import type {Pod} from '../api/kubernetes.ts';
+import type {Caches} from '../kube/caches.ts';
+import {annotateExactly} from '../kube/annotate.ts';
+import type {KubeApi} from '../kube/client.ts';
+import {Controller, type ReconcileResult, watch} from '../kube/controller.ts';
+import {createOnce} from '../kube/create-once.ts';
+import {deleteExactly} from '../kube/delete-exactly.ts';
+import {keyOf} from '../kube/object-key.ts';
+import * as resources from '../kube/resources.ts';
+import type {WorkerSettings} from '../populate/objects.ts';
+import type {Clock} from '../process/clock.ts';
+import type {Logger} from '../process/log.ts';
+import {podsByClaim} from '../smartclone/writers.ts';
+import {sizeDetectionPodName} from '../api/names.ts';
+import {decide, type DiskSizePlan} from './decide.ts';
+import {observe, sizePodOf} from './observe.ts';
+import {DiskSizeRequests} from './requests.ts';
+
+const nextStepMs = 50;
+const safetyNetMs = 60_000;
+
+export interface DiskSizesOptions {
+	readonly api: KubeApi;
+	readonly caches: Caches;
+	readonly clock: Clock;
+	readonly log: Logger;
+	/** Of the Pod that looks, asked each time. */
+	readonly settings: () => WorkerSettings;
+}
+
+export interface DiskSizes {
+	readonly controller: Controller;
+	readonly requests: DiskSizeRequests;
+}
+
+/** Whether a Pod of this name is one that looks into a claim. */
+export const isSizePod = ({metadata}: Pod): boolean => metadata.name.startsWith(sizeDetectionPodName(''));
+
+async function execute(api: KubeApi, plan: DiskSizePlan, signal: AbortSignal): Promise<void> {
+	switch (plan.do) {
+		case 'nothing':
+		case 'wait':
+			return;
+		case 'createPod':
+			await createOnce(api, resources.pods, plan.pod, signal);
+			return;
+		case 'remember':
+			await annotateExactly(api, resources.persistentVolumeClaims, plan.claim, plan.annotations, signal);
+			return;
+		case 'deletePod':
+			await deleteExactly(api, resources.pods, plan.pod, signal);
+			return;
+		default:
+			plan satisfies never;
+	}
+}
+
+export function makeDiskSizes({api, caches, clock, log, settings}: DiskSizesOptions): DiskSizes {
+	caches.addIndex(resources.pods, podsByClaim);
+	const controller = new Controller({
+		name: 'disksize',
+		caches,
+		clock,
+		log,
+		async reconcile(key, round): Promise<ReconcileResult> {
+			const plan = decide(observe(key, {caches, requests, nowMs: clock.now()}), settings());
+			await execute(api, plan, round.signal);
+			if (plan.do === 'nothing') return requests.has(key) ? {recheckAfterMs: safetyNetMs} : 'done';
+			if (plan.do === 'wait') return {recheckAfterMs: plan.recheckAfterMs};
+			round.log.info({plan: plan.do}, 'disk size step');
+			return {recheckAfterMs: nextStepMs};
+		},
+		watches: [
+			watch(resources.persistentVolumeClaims, (claim) =>
+				requests.has(keyOf(claim)) || sizePodOf(caches, claim) ? [keyOf(claim)] : [],
+			),
+			watch(resources.pods, (pod) => (isSizePod(pod) ? podsByClaim.keys(pod) : [])),
+		],
+	});
+	const requests: DiskSizeRequests = new DiskSizeRequests((key) => controller.enqueue(key));
+	return {controller, requests};
+}
