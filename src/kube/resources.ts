@@ -1,3 +1,4 @@
+import type {Cdi, CdiConfig} from '../api/cdi-config.ts';
 import type {DataImportCron} from '../api/data-import-cron.ts';
 import type {Cdi, CdiConfig} from '../api/cdi-config.ts';
 import type {DataSource} from '../api/data-source.ts';
