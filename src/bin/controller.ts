@@ -86,13 +86,6 @@ const options = {
 		min: 1,
 		max: 604_800,
 	}),
-	'filesystem-overhead-permille': integer({
-		help: 'Thousandths of a Filesystem claim that the file system needs for itself',
-		env: 'ONESNAP_FILESYSTEM_OVERHEAD_PERMILLE',
-		default: 60,
-		min: 0,
-		max: 999,
-	}),
 	'import-http-proxy': optionalSecret(
 		{help: 'URL of the proxy for imports of http URLs', env: 'ONESNAP_IMPORT_HTTP_PROXY'},
 		parseProxyUrl,
@@ -151,7 +144,6 @@ const configMaps = proxyCertificates
 	: [];
 const caches = new Caches({api, kinds: [...cachedKinds, failures, ...otherKinds, ...configMaps], log});
 const events = new KubeEventRecorder({api, component: 'onesnap-controller', instance: config.identity, log});
-const filesystemOverhead = config['filesystem-overhead-permille'] / 1000;
 
 const requests = makeCloneRequests(api, caches);
 const podName = config['pod-name'];
@@ -180,7 +172,6 @@ const populate = makePopulate({
 	clock: systemClock,
 	settings: {
 		image: config['worker-image'],
-		filesystemOverhead,
 		imagePullSecrets: (config['image-pull-secrets'] ?? '').split(',').filter((name) => name !== ''),
 	},
 	importProxy: () => importProxyOf(proxySettings, caches),
@@ -192,7 +183,6 @@ const dataVolumes = makeDataVolumeController({
 	events,
 	log,
 	clock: systemClock,
-	filesystemOverhead,
 	waiting: smartClone.waiting,
 	lost: smartClone.lost,
 	deadlines: {cutMs: config['cut-deadline-seconds'] * 1000, restoreMs: config['restore-deadline-seconds'] * 1000},

@@ -11,7 +11,7 @@ import {
 	storageClass,
 	volume,
 } from '../../test/support/builders.ts';
-import {observedClone, observedDataVolume} from '../../test/support/observed.ts';
+import {observedClone, observedDataVolume, plainClasses} from '../../test/support/observed.ts';
 import type {PersistentVolumeClaim} from '../api/kubernetes.ts';
 import {annotations, cdiGroup} from '../api/names.ts';
 import type {Population} from '../populate/population.ts';
@@ -151,7 +151,7 @@ describe('decide: a smart clone', () => {
 		const grown = {claim: restored({phase: 'Bound', annotations: {[annotations.growTo]: '1Gi'}}), volume: volume()};
 		const larger = renderClaim(dataVolume({source: golden, size: '5Gi'}), {
 			storageClasses: classes,
-			filesystemOverhead: 0,
+			...plainClasses,
 		});
 		expect(of({}, {...grown, rendered: larger})).toEqual({do: 'nothing'});
 		const asksMore = {claim: restored({phase: 'Bound', request: '5Gi'}), volume: volume()};
@@ -160,7 +160,7 @@ describe('decide: a smart clone', () => {
 	});
 
 	test('is restored at once where its class waits for a consumer and its user does not', () => {
-		const rendered = renderClaim(cloning, {storageClasses: [waitingClass], filesystemOverhead: 0});
+		const rendered = renderClaim(cloning, {storageClasses: [waitingClass], ...plainClasses});
 		const hurried = restored({annotations: {[annotations.bindImmediate]: ''}});
 		expect(of(ready(), {rendered, claim: restored()})).toMatchObject({do: 'wait', reason: 'FirstConsumer'});
 		expect(of(ready(), {rendered, claim: hurried})).toMatchObject({do: 'wait', reason: 'NoNode'});
@@ -173,7 +173,7 @@ describe('decide: a smart clone', () => {
 		['Immediate', classes, {'volume.kubernetes.io/storage-provisioner': driver}],
 		['WaitForFirstConsumer', [waitingClass], {}],
 	] as const)('of a class with binding mode %s is given to the provisioner accordingly', (_, storageClasses, given) => {
-		const rendered = renderClaim(cloning, {storageClasses, filesystemOverhead: 0});
+		const rendered = renderClaim(cloning, {storageClasses, ...plainClasses});
 		const {claim: made} = of(ready(), {rendered}) as {claim: PersistentVolumeClaim};
 		const named = Object.entries(made.metadata.annotations ?? {}).filter(([name]) =>
 			name.startsWith('volume.kubernetes'),

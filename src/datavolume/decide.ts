@@ -70,7 +70,13 @@ export interface LostSnapshot {
 
 export type DataVolumePlan =
 	| {readonly do: 'nothing'}
-	| {readonly do: 'refuse'; readonly reason: RefusalReason; readonly message: string}
+	/** `event`: told besides, in other words. */
+	| {
+			readonly do: 'refuse';
+			readonly reason: RefusalReason;
+			readonly message: string;
+			readonly event?: string | undefined;
+	  }
 	| {readonly do: 'wait'; readonly reason: WaitReason; readonly message: string}
 	| {
 			readonly do: 'askForSnapshot';
@@ -629,9 +635,7 @@ function start(observed: Observed, dataVolume: DataVolume, source: Source | Sour
 	const {rendered, clone} = observed;
 	// A source that is not there yet may be what the size is taken from, so it is looked at first.
 	if (isRenderProblem(rendered)) {
-		return clone?.problem
-			? wait(clone.problem.reason, clone.problem.message)
-			: refuse(rendered.reason, rendered.message);
+		return clone?.problem ? wait(clone.problem.reason, clone.problem.message) : {do: 'refuse', ...rendered};
 	}
 	if (clone) return startClone(observed, dataVolume, clone, rendered);
 	if (source.kind === 'external') return {do: 'createClaim', claim: makeClaim(dataVolume, {spec: rendered.spec})};

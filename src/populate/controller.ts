@@ -3,6 +3,7 @@
  * `namespace/name` of the claim.
  */
 import type {PersistentVolumeClaim} from '../api/kubernetes.ts';
+import {clusterSettings} from '../cdiconfig/settings.ts';
 import type {Caches} from '../kube/caches.ts';
 import type {KubeApi} from '../kube/client.ts';
 import {Controller, type ReconcileResult, type Round, watch} from '../kube/controller.ts';
@@ -31,7 +32,7 @@ export interface PopulateOptions {
 	readonly events: EventRecorder;
 	readonly log: Logger;
 	readonly clock: Clock;
-	readonly settings: Omit<WorkerSettings, 'importProxy'>;
+	readonly settings: Omit<WorkerSettings, 'importProxy' | 'overheadOf'>;
 	/** Asked each time: what is trusted may change while the controller runs. */
 	readonly importProxy?: () => ImportProxy | undefined;
 }
@@ -44,7 +45,11 @@ export interface Populate {
 
 export function makePopulate(options: PopulateOptions): Populate {
 	const {api, caches, events, log, clock, importProxy} = options;
-	const settingsNow = (): WorkerSettings => ({...options.settings, importProxy: importProxy?.()});
+	const settingsNow = (): WorkerSettings => ({
+		...options.settings,
+		overheadOf: clusterSettings(caches).overheadOf,
+		importProxy: importProxy?.(),
+	});
 	addPopulationIndexes(caches);
 	caches.addIndex(resources.persistentVolumeClaims, claimsBySource);
 	caches.addIndex(resources.volumeCloneSources, cloneSourcesByOrigin);

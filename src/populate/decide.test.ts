@@ -21,7 +21,7 @@ import type {WorkerSettings} from './objects.ts';
 import type {ClaimCloneOrder, Observed, Order, SnapshotCloneOrder} from './observe.ts';
 import {describe as describePopulation} from './population.ts';
 
-const settings: WorkerSettings = {image: 'worker', filesystemOverhead: 0.06, imagePullSecrets: []};
+const settings: WorkerSettings = {image: 'worker', overheadOf: () => 0.06, imagePullSecrets: []};
 
 const target = (options: ClaimOptions = {}) =>
 	claim({

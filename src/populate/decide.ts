@@ -116,14 +116,15 @@ export function waitsForConsumer(claim: PersistentVolumeClaim, storageClass: Sto
 }
 
 /** What a disk image on this claim may take. */
-function usableBytes(claim: PersistentVolumeClaim, overhead: number): bigint {
-	return volumeModeOf(claim) === 'Block' ? requestBytes(claim) : usableOnFilesystem(requestBytes(claim), overhead);
+function usableBytes(claim: PersistentVolumeClaim, overheadOf: WorkerSettings['overheadOf']): bigint {
+	const bytes = requestBytes(claim);
+	return volumeModeOf(claim) === 'Block' ? bytes : usableOnFilesystem(bytes, overheadOf(claim.spec.storageClassName));
 }
 
 function claimSourceProblem(
 	order: ClaimCloneOrder,
 	target: PersistentVolumeClaim,
-	overhead: number,
+	overheadOf: WorkerSettings['overheadOf'],
 ): PopulatePlan | undefined {
 	const name = `${order.source.metadata.namespace}/${order.source.spec.source.name}`;
 	const {claim, writers} = order;
@@ -131,8 +132,8 @@ function claimSourceProblem(
 	// No Pod that would read it is scheduled any more.
 	if (claim.metadata.deletionTimestamp) return wait('CloneWithoutSource', `The source pvc ${name} is being deleted`);
 	if (claim.status?.phase !== 'Bound') return wait('CloneSourceNotReady', `The source pvc ${name} is not bound`);
-	const has = usableBytes(claim, overhead);
-	const wants = usableBytes(target, overhead);
+	const has = usableBytes(claim, overheadOf);
+	const wants = usableBytes(target, overheadOf);
 	if (wants < has) {
 		return wait(
 			'CloneValidationFailed',
@@ -411,7 +412,7 @@ function handOver({prime, primeVolume, worker, sender}: Observed, target: Persis
 function sourceProblem(
 	{prime, worker, sender, order}: Observed,
 	target: PersistentVolumeClaim,
-	overhead: number,
+	overheadOf: WorkerSettings['overheadOf'],
 ): PopulatePlan | undefined {
 	// What was begun is finished: a source that is used again after its copy began reading is for the copy to survive.
 	if (prime && [worker, sender].some((pod) => pod?.spec.nodeName)) return undefined;
@@ -429,7 +430,7 @@ function sourceProblem(
 				`VolumeCloneSource ${target.spec.dataSourceRef?.name} does not exist in namespace ${primeNamespaceOf(target)}`,
 			);
 		case 'cloneClaim':
-			return claimSourceProblem(order, target, overhead);
+			return claimSourceProblem(order, target, overheadOf);
 		case 'cloneSnapshot':
 			return snapshotProblem(order);
 		case undefined:
@@ -452,7 +453,7 @@ export function decide(observed: Observed, settings: WorkerSettings): PopulatePl
 	if (!prime && waitsForConsumer(target, observed.storageClass)) {
 		return wait('FirstConsumer', 'Waiting until a Pod that uses the claim has a node');
 	}
-	const missing = sourceProblem(observed, target, settings.filesystemOverhead);
+	const missing = sourceProblem(observed, target, settings.overheadOf);
 	if (missing) return missing;
 	if (!prime) return createPrime(observed, target, order);
 	return isComplete(observed, order) ? handOver(observed, target) : fill(observed, target, order, settings);

@@ -20,7 +20,7 @@ import {
 } from './objects.ts';
 import {targetKeyOf} from './observe.ts';
 
-const settings: WorkerSettings = {image: 'registry/worker:1', filesystemOverhead: 0.06, imagePullSecrets: ['pull']};
+const settings: WorkerSettings = {image: 'registry/worker:1', overheadOf: () => 0.06, imagePullSecrets: ['pull']};
 const target = claim({name: 'target', phase: 'Pending', request: '1.5Gi'});
 const prime = claim({name: 'prime', phase: 'Pending', request: '1.5Gi'});
 const block = claim({name: 'prime', phase: 'Pending', volumeMode: 'Block'});

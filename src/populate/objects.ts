@@ -50,8 +50,8 @@ const workerUser = 107;
 
 export interface WorkerSettings {
 	readonly image: string;
-	/** Share of a Filesystem claim that the file system needs for itself. */
-	readonly filesystemOverhead: number;
+	/** Share of a Filesystem claim of this class that the file system needs for itself. */
+	readonly overheadOf: (storageClassName: string | undefined) => number;
 	readonly imagePullSecrets: readonly string[];
 	readonly importProxy?: ImportProxy | undefined;
 }
@@ -563,6 +563,6 @@ export function makeCopyKey(target: PersistentVolumeClaim, prime: PersistentVolu
 function sizing(prime: PersistentVolumeClaim, volumeMode: VolumeMode, settings: WorkerSettings) {
 	return {
 		requestedBytes: requestBytes(prime).toString(),
-		filesystemOverhead: volumeMode === 'Block' ? 0 : settings.filesystemOverhead,
+		filesystemOverhead: volumeMode === 'Block' ? 0 : settings.overheadOf(prime.spec.storageClassName),
 	};
 }

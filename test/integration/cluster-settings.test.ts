@@ -5,6 +5,7 @@ import path from 'node:path';
 import {afterAll, beforeAll, describe, expect, test} from 'vitest';
 import type {Cdi, CdiConfig} from '../../src/api/cdi-config.ts';
 import {findCondition} from '../../src/api/conditions.ts';
+import type {DataVolume} from '../../src/api/datavolume.ts';
 import type {StorageClass} from '../../src/api/kubernetes.ts';
 import {annotations} from '../../src/api/names.ts';
 import type {StorageProfile} from '../../src/api/storage-profile.ts';
@@ -12,10 +13,13 @@ import {version} from '../../src/api/version.ts';
 import {KubeClient} from '../../src/kube/client.ts';
 import {connect} from '../../src/kube/connection.ts';
 import * as resources from '../../src/kube/resources.ts';
+import {parseSets} from '../../src/storageprofile/known-provisioners.ts';
 import {type ControlPlane, startControlPlane} from '../cluster/control-plane.ts';
 import {until} from '../cluster/until.ts';
 import {type ControllerProcess, startController} from './controller-process.ts';
 import {installManifests} from './onesnap.ts';
+import {waitForDataVolume} from '../support/data-volumes.ts';
+import {makeNamespace} from './cluster.ts';
 import {makeSnapshotClass, makeStorage} from './storage.ts';
 
 let dir: string;
@@ -170,15 +174,16 @@ describe('StorageProfiles', () => {
 	});
 
 	test('of an unknown provisioner says so, and what the admin says counts', async () => {
-		const first = await untilProfile('late', ({status}) => status !== undefined);
+		await makeClass('unknown', 'example.com/unknown');
+		const first = await untilProfile('unknown', ({status}) => status !== undefined);
 		expect(first.status).not.toHaveProperty('claimPropertySets');
 		expect(findCondition(first.status?.conditions, 'Recognized')?.reason).toBe('UnrecognizedProvisioner');
 		const spec = {
 			claimPropertySets: [{accessModes: ['ReadWriteOnce'], volumeMode: 'Block'}],
 			cloneStrategy: 'copy',
 		} as const;
-		await api.mergePatch(resources.storageProfiles, {name: 'late'}, {spec});
-		const then = await untilProfile('late', ({status}) => status?.claimPropertySets !== undefined);
+		await api.mergePatch(resources.storageProfiles, {name: 'unknown'}, {spec});
+		const then = await untilProfile('unknown', ({status}) => status?.claimPropertySets !== undefined);
 		expect(then.spec).toEqual(spec);
 		expect(then.status).toMatchObject(spec);
 	});
@@ -218,6 +223,80 @@ describe('StorageProfiles', () => {
 		const profile = await untilProfile('early', ({status}) => status !== undefined);
 		expect(profile.metadata.uid).toBe(metadata.uid);
 		expect(profile.status).toMatchObject({...early.spec, provisioner: 'example.com/early'});
+	});
+});
+
+describe('a claim for spec.storage', () => {
+	const source = {http: {url: 'http://images.example.com/disk.qcow2'}};
+	const create = async (storage: object): Promise<DataVolume> => {
+		const metadata = {namespace: await makeNamespace(api), name: 'disk'};
+		const resources1Gi = {resources: {requests: {storage: '1Gi'}}};
+		const spec = {source, storage: {...resources1Gi, ...storage}};
+		return api.create(resources.dataVolumes, {
+			apiVersion: 'cdi.kubevirt.io/v1beta1',
+			kind: 'DataVolume',
+			metadata,
+			spec,
+		});
+	};
+	const claimFor = async (storage: object) => {
+		const {metadata} = await create(storage);
+		return (await until('the claim', () => api.find(resources.persistentVolumeClaims, metadata))).spec;
+	};
+	const profile = (name: string, sets: string): StorageProfile => ({
+		...{apiVersion: 'cdi.kubevirt.io/v1beta1', kind: 'StorageProfile', metadata: {name}},
+		spec: {claimPropertySets: parseSets(sets)},
+	});
+
+	test('looks as the profile of its class says, and is as large as its overhead asks', async () => {
+		await api.create(resources.storageProfiles, profile('shared', 'Xb Of'));
+		await makeClass('shared', 'csi.example.com');
+		expect(await claimFor({storageClassName: 'shared'})).toMatchObject({
+			accessModes: ['ReadWriteMany'],
+			volumeMode: 'Block',
+			resources: {requests: {storage: '1Gi'}},
+		});
+		await editCdi({config: {filesystemOverhead: {global: '0.1', storageClass: {shared: '0.5'}}}});
+		await untilConfig('the overhead', ({status}) => status?.filesystemOverhead?.storageClass?.['shared'] === '0.5');
+		expect(await claimFor({storageClassName: 'shared', volumeMode: 'Filesystem'})).toMatchObject({
+			accessModes: ['ReadWriteOnce'],
+			resources: {requests: {storage: '1536Mi'}},
+		});
+		await editCdi({config: null});
+	});
+
+	test('is as large as its storage makes one', async () => {
+		await makeClass('ebs', 'ebs.csi.aws.com', {parameters: {type: 'io1'}});
+		expect(await claimFor({storageClassName: 'ebs'})).toMatchObject({
+			...{accessModes: ['ReadWriteOnce'], volumeMode: 'Block', resources: {requests: {storage: '4Gi'}}},
+		});
+	});
+
+	test('is not made where nobody knows how it could look, in CDI’s words, until somebody says it', async () => {
+		await makeClass('strange', 'example.com/strange');
+		const dataVolume = await create({storageClassName: 'strange'});
+		const refused = await waitForDataVolume(
+			api,
+			dataVolume,
+			({status}) => findCondition(status?.conditions, 'Bound')?.reason === 'ErrClaimNotValid',
+		);
+		expect(refused.status?.phase).toBe('');
+		expect(findCondition(refused.status?.conditions, 'Bound')?.message).toBe(
+			'no accessMode specified in StorageProfile strange',
+		);
+		const words = 'Spec is missing accessMode and volumeMode, cannot get access mode from StorageProfile strange';
+		await until('the event', async () => {
+			const {items} = await api.list(resources.events, {namespace: dataVolume.metadata.namespace});
+			return items.some(({reason, message}) => reason === 'ErrClaimNotValid' && message === words) ? true : undefined;
+		});
+		await until('the metric', async () =>
+			(await metric('kubevirt_cdi_datavolume_pending')).includes('kubevirt_cdi_datavolume_pending 1')
+				? true
+				: undefined,
+		);
+		await api.mergePatch(resources.storageProfiles, {name: 'strange'}, {spec: profile('', 'Ob').spec});
+		const {spec} = await until('the claim', () => api.find(resources.persistentVolumeClaims, dataVolume.metadata));
+		expect(spec).toMatchObject({accessModes: ['ReadWriteOnce'], volumeMode: 'Block'});
 	});
 });
 

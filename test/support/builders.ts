@@ -36,7 +36,12 @@ import {
 	type VolumeSnapshotClass,
 	type VolumeSnapshotContent,
 } from '../../src/api/snapshot.ts';
-import type {StorageProfile, StorageProfileSpec, StorageProfileStatus} from '../../src/api/storage-profile.ts';
+import type {
+	ClaimPropertySet,
+	StorageProfile,
+	StorageProfileSpec,
+	StorageProfileStatus,
+} from '../../src/api/storage-profile.ts';
 import type {WorkerResult} from '../../src/api/worker-contract.ts';
 import {assignmentTo, type CloneRequest} from '../../src/smartclone/requests.ts';
 import {sharedSnapshotName} from '../../src/smartclone/sharing.ts';
@@ -207,6 +212,12 @@ export function storageClass(options: StorageClassOptions = {}): StorageClass {
 		allowVolumeExpansion: options.expandable ?? true,
 	};
 }
+
+/** For `spec.claimPropertySets`: a file system or a device, for one node at a time. */
+export const plainSets: readonly ClaimPropertySet[] = [
+	{accessModes: ['ReadWriteOnce'], volumeMode: 'Filesystem'},
+	{accessModes: ['ReadWriteOnce'], volumeMode: 'Block'},
+];
 
 export interface StorageProfileOptions extends Common {
 	readonly spec?: StorageProfileSpec;
