@@ -34,7 +34,6 @@ import {makeUnsupportedController} from '../unsupported/controller.ts';
 import {makeStorageProfileController} from '../storageprofile/controller.ts';
 import {parseProxyUrl} from '../api/import-proxy.ts';
 import {fieldManager} from '../api/names.ts';
-import {importProxyOf} from '../populate/import-proxy.ts';
 
 const options = {
 	'worker-image': text({help: 'Image of the importer and copier Pods', env: 'ONESNAP_WORKER_IMAGE'}),
@@ -133,16 +132,9 @@ const api = new KubeClient(client);
 /** The Lease does not wait in line behind a burst of clones: on a busy machine that cost the leadership, and 17 s. */
 const leaseApi = new KubeClient({...client, maxConnections: 2});
 const proxyCertificates = config['import-proxy-ca-configmap'];
-const configMaps = proxyCertificates
-	? [
-			{
-				resource: resources.configMaps,
-				namespace: config.namespace,
-				fieldSelector: `metadata.name=${proxyCertificates}`,
-			},
-		]
-	: [];
-const caches = new Caches({api, kinds: [...cachedKinds, failures, ...otherKinds, ...configMaps], log});
+/** Where the authorities of proxies are: which ConfigMap, CDIConfig may say at any time. */
+const configMaps = {resource: resources.configMaps, namespace: config.namespace};
+const caches = new Caches({api, kinds: [...cachedKinds, failures, ...otherKinds, configMaps], log});
 const events = new KubeEventRecorder({api, component: 'onesnap-controller', instance: config.identity, log});
 
 const requests = makeCloneRequests(api, caches);
@@ -158,7 +150,7 @@ const [httpProxy, httpsProxy, noProxy] = [
 	config['import-https-proxy'],
 	config['import-no-proxy'],
 ];
-const proxySettings = {
+const importProxy = {
 	...(httpProxy !== undefined && {http: httpProxy}),
 	...(httpsProxy !== undefined && {https: httpsProxy}),
 	...(noProxy !== undefined && {noProxy}),
@@ -172,9 +164,10 @@ const populate = makePopulate({
 	clock: systemClock,
 	settings: {
 		image: config['worker-image'],
+		namespace: config.namespace,
 		imagePullSecrets: (config['image-pull-secrets'] ?? '').split(',').filter((name) => name !== ''),
+		importProxy,
 	},
-	importProxy: () => importProxyOf(proxySettings, caches),
 });
 const progress = new ProgressBook({caches, clock: systemClock, onChange: (key) => dataVolumes.enqueue(key)});
 const dataVolumes = makeDataVolumeController({

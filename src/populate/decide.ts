@@ -36,6 +36,7 @@ export type WaitReason =
 	| 'SourceObjectMissing'
 	/** The proxies of imports shall be trusted by certificates that are not there. */
 	| 'ProxyCertificatesMissing'
+	| 'ImportProxyNotValid'
 	| 'CloneWithoutSource'
 	| 'CloneSourceNotReady'
 	| 'CloneSourceInUse'
@@ -241,7 +242,7 @@ function createWorker(
 		if (!order.source)
 			return wait('SourceObjectMissing', `VolumeImportSource ${target.spec.dataSourceRef?.name} does not exist`);
 		const problem = order.source.spec.source.http && settings.importProxy?.problem;
-		if (problem !== undefined) return wait('ProxyCertificatesMissing', problem);
+		if (problem) return wait(problem.reason, problem.message);
 		return {
 			do: 'createWorker',
 			pod: makeImporterPod(target, prime, order.source, settings),
@@ -267,7 +268,7 @@ function copyWanted(
 	if (!prime || order.kind === 'import' || order.kind === 'cloneMissing') return {do: 'nothing'};
 	const source = order.kind === 'cloneClaim' ? order.claim : order.copySource;
 	if (!source) return order.kind === 'cloneSnapshot' ? createCopySource(order, target) : {do: 'nothing'};
-	const {preallocation = false, priorityClassName} = order.source.spec;
+	const {preallocation = settings.preallocation, priorityClassName} = order.source.spec;
 	return {
 		target,
 		prime,

@@ -47,10 +47,14 @@ export async function makeConfiguration(api: KubeClient): Promise<void> {
 		status: {filesystemOverhead: fromOperator.filesystemOverhead, uploadProxyURL: 'cdi-uploadproxy.example.com'},
 	});
 	// It is there: without one the class would be of no use.
-	await api.mergePatch(cdiKinds.storageProfiles, {name: 'standard'}, {
-		metadata: {labels: {app: 'containerized-data-importer'}},
-		spec: {claimPropertySets: [{accessModes: ['ReadWriteMany'], volumeMode: 'Block'}], cloneStrategy: 'csi-clone'},
-	});
+	await api.mergePatch(
+		cdiKinds.storageProfiles,
+		{name: 'standard'},
+		{
+			metadata: {labels: {app: 'containerized-data-importer'}},
+			spec: {claimPropertySets: [{accessModes: ['ReadWriteMany'], volumeMode: 'Block'}], cloneStrategy: 'csi-clone'},
+		},
+	);
 }
 
 interface Disk {

@@ -1,4 +1,5 @@
 /** StorageProfiles, CDIConfig and the CDI object, kept by the controller as a program on an API server of its own. */
+import {randomBytes} from 'node:crypto';
 import {mkdtemp, rm} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import path from 'node:path';
@@ -6,10 +7,11 @@ import {afterAll, beforeAll, describe, expect, test} from 'vitest';
 import type {Cdi, CdiConfig} from '../../src/api/cdi-config.ts';
 import {findCondition} from '../../src/api/conditions.ts';
 import type {DataVolume} from '../../src/api/datavolume.ts';
-import type {StorageClass} from '../../src/api/kubernetes.ts';
+import type {Pod, StorageClass} from '../../src/api/kubernetes.ts';
 import {annotations} from '../../src/api/names.ts';
 import type {StorageProfile} from '../../src/api/storage-profile.ts';
 import {version} from '../../src/api/version.ts';
+import {workerTaskVariable} from '../../src/api/worker-contract.ts';
 import {KubeClient} from '../../src/kube/client.ts';
 import {connect} from '../../src/kube/connection.ts';
 import * as resources from '../../src/kube/resources.ts';
@@ -297,6 +299,61 @@ describe('a claim for spec.storage', () => {
 		await api.mergePatch(resources.storageProfiles, {name: 'strange'}, {spec: profile('', 'Ob').spec});
 		const {spec} = await until('the claim', () => api.find(resources.persistentVolumeClaims, dataVolume.metadata));
 		expect(spec).toMatchObject({accessModes: ['ReadWriteOnce'], volumeMode: 'Block'});
+	});
+});
+
+describe('a worker Pod', () => {
+	const importInto = async (namespace: string, name: string) => {
+		const source = {http: {url: 'http://images.example.com/disk.qcow2'}};
+		const storage = {resources: {requests: {storage: '1Gi'}}, storageClassName: 'standard'};
+		const metadata = {namespace, name};
+		const apiVersion = 'cdi.kubevirt.io/v1beta1';
+		await api.create(resources.dataVolumes, {apiVersion, kind: 'DataVolume', metadata, spec: {source, storage}});
+		return until('the worker', async () => {
+			const {items} = await api.list(resources.pods, {namespace});
+			return items.find(({metadata: {annotations: given}}) => given?.['onesnap.io/target-name'] === name);
+		});
+	};
+	const taskOf = ({spec}: Pod): unknown =>
+		JSON.parse(spec.containers[0]?.env?.find(({name}) => name === workerTaskVariable)?.value ?? '');
+
+	test('is made as CDIConfig and the CDI object say', async () => {
+		const namespace = await makeNamespace(api);
+		// The controller manager would make it, and without it no Pod is admitted.
+		const accounts = {group: '', version: 'v1', plural: 'serviceaccounts', kind: 'ServiceAccount', namespaced: true};
+		await api.create(accounts, {apiVersion: 'v1', kind: 'ServiceAccount', metadata: {namespace, name: 'default'}});
+		const plain = await importInto(namespace, 'plain');
+		expect(plain.spec).toMatchObject({
+			nodeSelector: {'kubernetes.io/os': 'linux'},
+			containers: [{resources: {requests: {cpu: '100m', memory: '64Mi'}, limits: {memory: '600Mi'}}}],
+		});
+		const workload = {nodeSelector: {disks: 'fast'}, tolerations: [{key: 'disks', operator: 'Exists'}]};
+		await editCdi({
+			workload,
+			config: {
+				podResourceRequirements: {limits: {cpu: '2'}},
+				imagePullSecrets: [{name: 'pull'}],
+				preallocation: true,
+				importProxy: {HTTPProxy: 'http://proxy.example.com:3128', noProxy: 'local'},
+			},
+		});
+		await untilConfig('all of it', ({status}) => status?.importProxy !== undefined);
+		const pod = await until('a worker that is placed', async () => {
+			const made = await importInto(namespace, `told-${randomBytes(3).toString('hex')}`);
+			// The CDI object and CDIConfig are watched apart, and come in any order.
+			return made.spec.nodeSelector?.['disks'] ? made : undefined;
+		});
+		expect(pod.spec).toMatchObject({
+			imagePullSecrets: [{name: 'pull'}],
+			containers: [{resources: {requests: {cpu: '100m'}, limits: {cpu: '2', memory: '600Mi'}}}],
+		});
+		expect(pod.spec.tolerations).toEqual(expect.arrayContaining(workload.tolerations));
+		expect(taskOf(pod)).toMatchObject({
+			preallocation: true,
+			source: {proxy: {http: 'http://proxy.example.com:3128/', noProxy: 'local'}},
+		});
+		await editCdi({config: null, workload: null});
+		await untilConfig('nothing of it', ({spec}) => spec.importProxy === undefined);
 	});
 });
 
