@@ -201,6 +201,8 @@ export interface Pod extends KubeObject {
 		readonly enableServiceLinks?: boolean;
 		readonly securityContext?: unknown;
 		readonly affinity?: unknown;
+		readonly nodeSelector?: Readonly<Record<string, string>>;
+		readonly tolerations?: readonly unknown[];
 		readonly terminationGracePeriodSeconds?: number;
 		readonly imagePullSecrets?: readonly {readonly name: string}[];
 	};

@@ -35,7 +35,6 @@ import {makeUnsupportedController} from '../unsupported/controller.ts';
 import {makeStorageProfileController} from '../storageprofile/controller.ts';
 import {parseProxyUrl} from '../api/import-proxy.ts';
 import {fieldManager} from '../api/names.ts';
-import {importProxyOf} from '../populate/import-proxy.ts';
 
 const options = {
 	'worker-image': text({help: 'Image of the importer and copier Pods', env: 'ONESNAP_WORKER_IMAGE'}),
@@ -87,13 +86,6 @@ const options = {
 		min: 1,
 		max: 604_800,
 	}),
-	'filesystem-overhead-permille': integer({
-		help: 'Thousandths of a Filesystem claim that the file system needs for itself',
-		env: 'ONESNAP_FILESYSTEM_OVERHEAD_PERMILLE',
-		default: 60,
-		min: 0,
-		max: 999,
-	}),
 	'import-http-proxy': optionalSecret(
 		{help: 'URL of the proxy for imports of http URLs', env: 'ONESNAP_IMPORT_HTTP_PROXY'},
 		parseProxyUrl,
@@ -141,18 +133,10 @@ const api = new KubeClient(client);
 /** The Lease does not wait in line behind a burst of clones: on a busy machine that cost the leadership, and 17 s. */
 const leaseApi = new KubeClient({...client, maxConnections: 2});
 const proxyCertificates = config['import-proxy-ca-configmap'];
-const configMaps = proxyCertificates
-	? [
-			{
-				resource: resources.configMaps,
-				namespace: config.namespace,
-				fieldSelector: `metadata.name=${proxyCertificates}`,
-			},
-		]
-	: [];
-const caches = new Caches({api, kinds: [...cachedKinds, failures, ...otherKinds, ...configMaps], log});
+/** Where the authorities of proxies are: which ConfigMap, CDIConfig may say at any time. */
+const configMaps = {resource: resources.configMaps, namespace: config.namespace};
+const caches = new Caches({api, kinds: [...cachedKinds, failures, ...otherKinds, configMaps], log});
 const events = new KubeEventRecorder({api, component: 'onesnap-controller', instance: config.identity, log});
-const filesystemOverhead = config['filesystem-overhead-permille'] / 1000;
 
 const requests = makeCloneRequests(api, caches);
 const podName = config['pod-name'];
@@ -167,7 +151,7 @@ const [httpProxy, httpsProxy, noProxy] = [
 	config['import-https-proxy'],
 	config['import-no-proxy'],
 ];
-const proxySettings = {
+const importProxy = {
 	...(httpProxy !== undefined && {http: httpProxy}),
 	...(httpsProxy !== undefined && {https: httpsProxy}),
 	...(noProxy !== undefined && {noProxy}),
@@ -181,10 +165,10 @@ const populate = makePopulate({
 	clock: systemClock,
 	settings: {
 		image: config['worker-image'],
-		filesystemOverhead,
+		namespace: config.namespace,
 		imagePullSecrets: (config['image-pull-secrets'] ?? '').split(',').filter((name) => name !== ''),
+		importProxy,
 	},
-	importProxy: () => importProxyOf(proxySettings, caches),
 });
 const progress = new ProgressBook({caches, clock: systemClock, onChange: (key) => dataVolumes.enqueue(key)});
 const sizes = makeDiskSizes({api, caches, clock: systemClock, log, settings: populate.settings});
@@ -194,7 +178,6 @@ const dataVolumes = makeDataVolumeController({
 	events,
 	log,
 	clock: systemClock,
-	filesystemOverhead,
 	waiting: smartClone.waiting,
 	lost: smartClone.lost,
 	deadlines: {cutMs: config['cut-deadline-seconds'] * 1000, restoreMs: config['restore-deadline-seconds'] * 1000},

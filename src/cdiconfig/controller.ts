@@ -1,5 +1,6 @@
 /** Keeps CDIConfig `config` as the CDI object says, and a CDI object. There is one key. */
 import {configName} from '../api/cdi-config.ts';
+import type {KubeObject} from '../api/kubernetes.ts';
 import {fieldManager} from '../api/names.ts';
 import type {Caches} from '../kube/caches.ts';
 import type {KubeApi} from '../kube/client.ts';
@@ -16,6 +17,9 @@ import {crReady} from './metrics.ts';
 
 /** Where a cache was late; its watch tells sooner. */
 const nextStepMs = 1000;
+/** The definitions of an older release do not have these kinds. */
+const notServedMs = 60_000;
+const served: readonly resources.Resource<KubeObject>[] = [resources.cdiConfigs, resources.cdis];
 
 export interface CdiConfigOptions {
 	readonly api: KubeApi;
@@ -65,6 +69,8 @@ async function perform(api: KubeApi, plan: ConfigPlan, signal: AbortSignal): Pro
 
 export function makeCdiConfigController({api, caches, log, clock}: CdiConfigOptions): Controller {
 	async function reconcile(_key: string, round: {signal: AbortSignal; log: Logger}): Promise<ReconcileResult> {
+		const isServed = served.every((resource) => caches.progress(resource).resourceVersion !== undefined);
+		if (!isServed) return {recheckAfterMs: notServedMs};
 		const plan = decide(observe(caches, clock.now()));
 		if (plan.do === 'nothing') return 'done';
 		round.log.info({plan: plan.do}, 'cluster settings step');

@@ -12,14 +12,15 @@ const required = [
 		resources.namespaces,
 	],
 	...[resources.storageClasses, resources.csiDrivers, resources.csiNodes],
-	...[resources.storageProfiles, resources.cdiConfigs, resources.cdis, resources.dataSources],
 	...[resources.validatingAdmissionPolicies, resources.validatingAdmissionPolicyBindings],
 ].map((resource) => ({resource}));
 
-/** External-snapshotter's kinds: a cluster without them copies. */
-const optional = [resources.volumeSnapshots, resources.volumeSnapshotContents, resources.volumeSnapshotClasses].map(
-	(resource) => ({resource, optional: true}),
-);
+const optional = [
+	// External-snapshotter's: a cluster without them copies.
+	...[resources.volumeSnapshots, resources.volumeSnapshotContents, resources.volumeSnapshotClasses],
+	// Our own that an older release's manifests lack.
+	...[resources.storageProfiles, resources.cdiConfigs, resources.cdis, resources.dataSources],
+].map((resource) => ({resource, optional: true}));
 
 /** All but events. */
 export const cachedKinds: readonly CachedKind[] = [...required, ...optional];

@@ -65,9 +65,6 @@ export interface DataVolumeOptions {
 	readonly events: EventRecorder;
 	readonly log: Logger;
 	readonly clock: Clock;
-	readonly filesystemOverhead: number;
-	/** CDI's feature gate DataVolumeClaimAdoption. Default false. */
-	readonly adoptsByDefault?: () => boolean;
 	/** After how long without an end a way of cloning is given up. */
 	readonly deadlines: Deadlines;
 	/** Where to tell that the storage no longer has a snapshot. */
@@ -120,8 +117,6 @@ export function makeDataVolumeController(options: DataVolumeOptions): Controller
 		makingSince,
 		deadlines: options.deadlines,
 		lost: options.lost,
-		filesystemOverhead: options.filesystemOverhead,
-		...(options.adoptsByDefault && {adoptsByDefault: options.adoptsByDefault}),
 		populationOf: options.populationOf,
 		percentOf: options.percentOf,
 		now: () => clock.now(),

@@ -11,7 +11,7 @@ import {
 	storageClass,
 	volume,
 } from '../../test/support/builders.ts';
-import {observedClone, observedDataVolume} from '../../test/support/observed.ts';
+import {observedClone, observedDataVolume, plainClasses} from '../../test/support/observed.ts';
 import type {PersistentVolumeClaim} from '../api/kubernetes.ts';
 import {annotations, cdiGroup} from '../api/names.ts';
 import type {Population} from '../populate/population.ts';
@@ -152,7 +152,7 @@ describe('decide: a smart clone', () => {
 		const grown = {claim: restored({phase: 'Bound', annotations: {[annotations.growTo]: '1Gi'}}), volume: volume()};
 		const larger = renderClaim(dataVolume({source: golden, size: '5Gi'}), {
 			storageClasses: classes,
-			filesystemOverhead: 0,
+			...plainClasses,
 		});
 		expect(of({}, {...grown, rendered: larger})).toEqual({do: 'nothing'});
 		const asksMore = {claim: restored({phase: 'Bound', request: '5Gi'}), volume: volume()};
@@ -161,7 +161,7 @@ describe('decide: a smart clone', () => {
 	});
 
 	test('is restored at once where its class waits for a consumer and its user does not', () => {
-		const rendered = renderClaim(cloning, {storageClasses: [waitingClass], filesystemOverhead: 0});
+		const rendered = renderClaim(cloning, {storageClasses: [waitingClass], ...plainClasses});
 		const hurried = restored({annotations: {[annotations.bindImmediate]: ''}});
 		expect(of(ready(), {rendered, claim: restored()})).toMatchObject({do: 'wait', reason: 'FirstConsumer'});
 		expect(of(ready(), {rendered, claim: hurried})).toMatchObject({do: 'wait', reason: 'NoNode'});
@@ -174,7 +174,7 @@ describe('decide: a smart clone', () => {
 		['Immediate', classes, {'volume.kubernetes.io/storage-provisioner': driver}],
 		['WaitForFirstConsumer', [waitingClass], {}],
 	] as const)('of a class with binding mode %s is given to the provisioner accordingly', (_, storageClasses, given) => {
-		const rendered = renderClaim(cloning, {storageClasses, filesystemOverhead: 0});
+		const rendered = renderClaim(cloning, {storageClasses, ...plainClasses});
 		const {claim: made} = of(ready(), {rendered}) as {claim: PersistentVolumeClaim};
 		const named = Object.entries(made.metadata.annotations ?? {}).filter(([name]) =>
 			name.startsWith('volume.kubernetes'),
@@ -223,14 +223,14 @@ describe('decide: a smart clone', () => {
 
 	test('CDI §5.7: a copy whose size is that of the disk may be smaller than the claim of its source', () => {
 		const copied = clone({decision: byCopy});
-		const rendered = renderClaim(cloning, {storageClasses: classes, filesystemOverhead: 0});
+		const rendered = renderClaim(cloning, {storageClasses: classes, ...plainClasses});
 		if ('reason' in rendered) throw new Error(rendered.message);
 		const plan = (sizedByDisk: boolean) =>
 			planOf({
 				dataVolume: cloning,
 				clone: copied,
 				rendered: {...rendered, ...(sizedByDisk && {sizedByDisk})},
-				cloneSource: cloneSource({of: {kind: 'PersistentVolumeClaim', name: 'golden'}}),
+				cloneSource: cloneSource({namespace: 'images', of: {kind: 'PersistentVolumeClaim', name: 'golden'}}),
 			});
 		const permissive = {[annotations.permissiveClone]: 'true'};
 		expect(plan(true)).toMatchObject({do: 'createClaim', claim: {metadata: {annotations: permissive}}});

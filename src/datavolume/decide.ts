@@ -70,7 +70,13 @@ export interface LostSnapshot {
 
 export type DataVolumePlan =
 	| {readonly do: 'nothing'}
-	| {readonly do: 'refuse'; readonly reason: RefusalReason; readonly message: string}
+	/** `event`: told besides, in other words. */
+	| {
+			readonly do: 'refuse';
+			readonly reason: RefusalReason;
+			readonly message: string;
+			readonly event?: string | undefined;
+	  }
 	| {readonly do: 'wait'; readonly reason: WaitReason; readonly message: string}
 	| {
 			readonly do: 'askForSnapshot';

@@ -163,6 +163,8 @@ const ways: Readonly<Record<CloneWay, string>> = {
 /** Why a clone is not shared, and what it shows of a source in use: once, when that is decided. */
 export function decisionEvents(plan: DataVolumePlan): EventText[] {
 	switch (plan.do) {
+		case 'refuse':
+			return plan.event === undefined ? [] : [{type: 'Warning', reason: plan.reason, message: plan.event}];
 		case 'askForSnapshot':
 			return crashConsistent(plan.writer);
 		case 'restoreClaim':

@@ -7,6 +7,7 @@ import {
 	dataVolume,
 	type DataVolumeOptions,
 	node,
+	plainSets,
 	pod,
 	provisioningFailed,
 	readyStripe,
@@ -15,12 +16,14 @@ import {
 	snapshotClass,
 	snapshotContent,
 	storageClass,
+	storageProfile,
 	volume,
 } from '../../test/support/builders.ts';
 import {MemoryCaches} from '../../test/support/memory-caches.ts';
 import type {KubeObject, PersistentVolume} from '../api/kubernetes.ts';
 import {annotations, cdiGroup, copyClaimName, labels, targetNameAnnotation} from '../api/names.ts';
 import {addSharingIndexes} from '../smartclone/observe.ts';
+import {clusterSettings} from '../cdiconfig/settings.ts';
 import {WaitingRequests} from '../smartclone/requests.ts';
 import {formatGaveUp} from './gave-up.ts';
 import {addIndexes, type ObserveContext, observe} from './observe.ts';
@@ -29,6 +32,7 @@ const source = claim({name: 'golden', uid: 'golden-uid', volumeName: 'golden-vol
 const sourceVolume = volume({name: 'golden-volume', uid: 'golden-volume-uid', boundTo: source, handle: 'handle-1'});
 const classes = [
 	storageClass({annotations: {[annotations.defaultStorageClass]: 'true'}}),
+	storageProfile({spec: {claimPropertySets: plainSets}}),
 	snapshotClass(),
 	csiDriver(),
 ];
@@ -39,6 +43,11 @@ const shared = sharedSnapshot({source: {namespace: 'ns', name: 'golden'}, conten
 const stripe = readyStripe(shared);
 const cutObjects = [shared, stripe.snapshot, stripe.content];
 
+const withOverhead = (overhead: number) => ({
+	...clusterSettings(new MemoryCaches().caches),
+	overheadOf: () => overhead,
+});
+
 function see(objects: readonly KubeObject[], given: Partial<ObserveContext> = {}) {
 	const {caches} = new MemoryCaches([...classes, source, sourceVolume, ...objects]);
 	addIndexes(caches);
@@ -47,7 +56,7 @@ function see(objects: readonly KubeObject[], given: Partial<ObserveContext> = {}
 		caches,
 		waiting: new WaitingRequests(() => {}),
 		lost: {messageOf: () => undefined},
-		filesystemOverhead: 0,
+		settings: withOverhead(0),
 		populationOf: () => {
 			throw new Error('nothing is populated here');
 		},
@@ -136,7 +145,7 @@ describe('the size of a clone', () => {
 	});
 
 	test('of another mode counts what a disk image takes', () => {
-		const overhead = {filesystemOverhead: 0.06};
+		const overhead = {settings: withOverhead(0.06)};
 		expect(cloneOf([sized('Block', '1000Mi')], overhead)?.problem).toBeUndefined();
 		expect(cloneOf([sized('Block', '900Mi')], overhead)?.problem?.reason).toBe('CloneValidationFailed');
 	});

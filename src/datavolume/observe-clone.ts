@@ -6,6 +6,7 @@ import {formatQuantity, inflateForFilesystem, largest, parseQuantity, usableOnFi
 import type {Source} from '../api/source.ts';
 import type {SharedSnapshot} from '../api/sharedsnapshot.ts';
 import type {VolumeSnapshot, VolumeSnapshotContent} from '../api/snapshot.ts';
+import {type ClusterSettings, clusterSettings} from '../cdiconfig/settings.ts';
 import type {Caches} from '../kube/caches.ts';
 import * as resources from '../kube/resources.ts';
 import {type DriverPolicy, driverPolicy} from '../smartclone/driver-policy.ts';
@@ -67,7 +68,8 @@ export interface ObservedClone {
 export interface CloneContext {
 	readonly caches: Caches;
 	readonly waiting: WaitingRequests;
-	readonly filesystemOverhead: number;
+	/** Default: as the caches have them. */
+	readonly settings?: ClusterSettings;
 	/** Snapshots that the storage has lost although nothing shows it. */
 	readonly lost: Pick<LostSnapshots, 'messageOf'>;
 }
@@ -132,9 +134,11 @@ const modeOf = ({claim, content}: Origin): VolumeMode => {
 };
 
 /** Where the mode changes, what a disk image of the source may take counts. */
-function neededBytes(has: bigint, source: VolumeMode, target: string | undefined, overhead: number): bigint {
-	if (source === target) return has;
-	return target === 'Block' ? usableOnFilesystem(has, overhead) : inflateForFilesystem(has, overhead);
+function neededBytes(has: bigint, origin: Origin, {spec}: Rendered, {overheadOf}: ClusterSettings): bigint {
+	if (modeOf(origin) === spec.volumeMode) return has;
+	return spec.volumeMode === 'Block'
+		? usableOnFilesystem(has, overheadOf(origin.claim?.spec.storageClassName))
+		: inflateForFilesystem(has, overheadOf(spec.storageClassName));
 }
 
 /** A clone may be smaller than the claim of its source where its disk is known to fit; whoever fills it looks again. */
@@ -142,10 +146,10 @@ function isPermissive({metadata}: DataVolume, rendered: Rendered): boolean {
 	return rendered.sizedByDisk === true || metadata.annotations?.[annotations.permissiveClone] !== undefined;
 }
 
-function sizeProblem(origin: Origin, rendered: Rendered, overhead: number): CloneProblem | undefined {
+function sizeProblem(origin: Origin, rendered: Rendered, settings: ClusterSettings): CloneProblem | undefined {
 	const asked = origin.claim?.spec.resources?.requests?.['storage'] ?? origin.snapshot?.status?.restoreSize;
 	const has = asked === undefined ? undefined : parseQuantity(asked);
-	const needs = has && neededBytes(has, modeOf(origin), rendered.spec.volumeMode, overhead);
+	const needs = has && neededBytes(has, origin, rendered, settings);
 	if (needs === undefined || needs <= rendered.requestBytes) return undefined;
 	const wants = rendered.spec.resources?.requests?.['storage'];
 	return {
@@ -192,7 +196,7 @@ export function observeClone(
 	origin: Origin,
 	rendered: Rendered | RenderProblem,
 ): ObservedClone {
-	const {caches, filesystemOverhead} = context;
+	const {caches, settings = clusterSettings(caches)} = context;
 	const {namespace} = dataVolume.metadata;
 	const isElsewhere = origin.origin.namespace !== namespace;
 	const denied = isElsewhere ? authorizationProblem(caches, dataVolume) : undefined;
@@ -204,7 +208,7 @@ export function observeClone(
 		: (sourceNotReady(caches, origin) ??
 			(isRenderProblem(rendered) || isPermissive(dataVolume, rendered)
 				? undefined
-				: sizeProblem(origin, rendered, filesystemOverhead)));
+				: sizeProblem(origin, rendered, settings)));
 	const gaveUp = gaveUpOf(dataVolume);
 	const {assignment, shared, isShown} = currentAssignment(context, dataVolume);
 	// The way was decided when the request was assigned, and stays so as long as that assignment is worth something.

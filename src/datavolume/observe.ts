@@ -3,6 +3,7 @@ import type {DataVolume} from '../api/datavolume.ts';
 import {mayHoldDiskImage, rememberedDiskBytes} from '../api/disk-size.ts';
 import type {PersistentVolume, PersistentVolumeClaim, StorageClass} from '../api/kubernetes.ts';
 import {annotations, cdiGroup, cloneSourceName, copyClaimName, importSourceName, stripeNumber} from '../api/names.ts';
+import {clusterSettings} from '../cdiconfig/settings.ts';
 import type {VolumeCloneSource, VolumeImportSource} from '../api/populator.ts';
 import {isRefusal, parseSource, type Source, type SourceReference, type SourceRefusal} from '../api/source.ts';
 import {dataSourcesByTarget, resolveFromCaches} from '../datasource/observe.ts';
@@ -15,6 +16,8 @@ import {claimsByTarget} from '../populate/observe.ts';
 import type {Population} from '../populate/population.ts';
 import {chooseNode} from '../smartclone/placement.ts';
 import {type Failure, failureOf, failuresByClaim} from '../smartclone/provisioning-failure.ts';
+import {profileFacts, volumesByClass} from '../storageprofile/observe.ts';
+import {resolveProfile} from '../storageprofile/resolve.ts';
 import {volumesByHandle} from '../smartclone/writer-watch.ts';
 import {podsByClaim} from '../smartclone/writers.ts';
 import {type CloneContext, type ObservedClone, observeClone, observeOrigin} from './observe-clone.ts';
@@ -103,14 +106,13 @@ export interface ObserveContext extends CloneContext {
 	/** Since when the storage can make this claim, in milliseconds since 1970; undefined: not yet. Default: since it exists. */
 	readonly makingSince?: (claim: PersistentVolumeClaim) => number | undefined;
 	readonly deadlines?: Deadlines;
-	/** CDI's feature gate DataVolumeClaimAdoption. Default false. */
-	readonly adoptsByDefault?: () => boolean;
 }
 
 /** Every index that {@link observe} reads by. */
 export function addIndexes(caches: Caches): void {
 	caches.addIndex(resources.volumeCloneSources, cloneSourcesByDataVolume);
 	caches.addIndex(resources.persistentVolumes, volumesByHandle);
+	caches.addIndex(resources.persistentVolumes, volumesByClass);
 	caches.addIndex(resources.persistentVolumeClaims, claimsByTarget);
 	caches.addIndex(resources.pods, podsByClaim);
 	caches.addIndex(resources.events, failuresByClaim);
@@ -193,7 +195,14 @@ const nowhere: SourceRefusal = {reason: 'Invalid', message: ''};
 const noClaim: RenderProblem = {reason: 'ErrClaimNotValid', message: ''};
 
 export function observe(key: string, context: ObserveContext): Observed {
-	const {caches, filesystemOverhead, populationOf, percentOf, now, deadlines = defaultDeadlines} = context;
+	const {
+		caches,
+		settings = clusterSettings(caches),
+		populationOf,
+		percentOf,
+		now,
+		deadlines = defaultDeadlines,
+	} = context;
 	const [namespace = '', name = ''] = key.split('/', 2);
 	const dataVolume = caches.store(resources.dataVolumes).get(namespace, name);
 	const uid = dataVolume?.metadata.uid;
@@ -206,7 +215,8 @@ export function observe(key: string, context: ObserveContext): Observed {
 	const rendered = dataVolume
 		? renderClaim(dataVolume, {
 				storageClasses: caches.store(resources.storageClasses).list(),
-				filesystemOverhead,
+				profileOf: (storageClass) => resolveProfile(profileFacts(caches, storageClass)),
+				overheadOf: settings.overheadOf,
 				...(origin && {
 					source: {
 						claim: origin.claim,
@@ -217,7 +227,7 @@ export function observe(key: string, context: ObserveContext): Observed {
 				}),
 			})
 		: noClaim;
-	const clone = dataVolume && origin && observeClone(context, dataVolume, origin, rendered);
+	const clone = dataVolume && origin && observeClone({...context, settings}, dataVolume, origin, rendered);
 	const cloneSources = caches.store(resources.volumeCloneSources).byIndex(cloneSourcesByDataVolume.name, key);
 	const isOurs = (cloneSource: VolumeCloneSource) =>
 		uid !== undefined && cloneSource.metadata.name === cloneSourceName(uid);
@@ -238,7 +248,7 @@ export function observe(key: string, context: ObserveContext): Observed {
 			? caches.store(resources.persistentVolumes).get(undefined, claim.spec.volumeName)
 			: undefined,
 		claimClass: claim && caches.store(resources.storageClasses).get(undefined, claim.spec.storageClassName ?? ''),
-		adoptsByDefault: context.adoptsByDefault?.() ?? false,
+		adoptsByDefault: settings.hasGate('DataVolumeClaimAdoption'),
 		rendered,
 		clone,
 		measuring: measuringOf(caches, rendered, origin?.claim),

@@ -1,7 +1,10 @@
 import {describe, expect, test} from 'vitest';
-import {claim, dataVolume, storageClass} from '../../test/support/builders.ts';
+import {claim, dataVolume, plainSets, storageClass} from '../../test/support/builders.ts';
 import type {DataVolumeSpec} from '../api/datavolume.ts';
+import type {StorageClass} from '../api/kubernetes.ts';
 import {annotations} from '../api/names.ts';
+import type {ClaimPropertySet} from '../api/storage-profile.ts';
+import {parseSets} from '../storageprofile/known-provisioners.ts';
 import {isRenderProblem, type RenderFacts, renderClaim} from './render.ts';
 
 const marked = (annotation: string) => ({annotations: {[annotation]: 'true'}});
@@ -9,7 +12,12 @@ const fast = storageClass({name: 'fast', ...marked(annotations.defaultStorageCla
 const slow = storageClass({name: 'slow'});
 
 function render(spec: Partial<DataVolumeSpec>, facts: Partial<RenderFacts> = {}) {
-	return renderClaim(dataVolume({spec}), {storageClasses: [fast, slow], filesystemOverhead: 0.06, ...facts});
+	return renderClaim(dataVolume({spec}), {
+		storageClasses: [fast, slow],
+		profileOf: () => ({claimPropertySets: plainSets, minimumSize: undefined}),
+		overheadOf: () => 0.06,
+		...facts,
+	});
 }
 
 function requestOf(spec: Partial<DataVolumeSpec>, facts: Partial<RenderFacts> = {}): string | undefined {
@@ -30,12 +38,24 @@ describe('renderClaim: class', () => {
 			'virt',
 		],
 		[
+			'not the default for virtual machines for files',
+			{contentType: 'archive', storage: storage('1Gi')},
+			[fast, storageClass({name: 'virt', ...marked(annotations.defaultVirtStorageClass)})],
+			'fast',
+		],
+		[
+			'not the default for virtual machines for a claim as it is',
+			{pvc: storage('1Gi')},
+			[fast, storageClass({name: 'virt', ...marked(annotations.defaultVirtStorageClass)})],
+			'fast',
+		],
+		[
 			'of several defaults the newest',
 			{storage: storage('1Gi')},
 			[fast, storageClass({name: 'new', created: '2026-02-01T00:00:00Z', ...marked(annotations.defaultStorageClass)})],
 			'new',
 		],
-	])('is %s', (_, spec, storageClasses, name) => {
+	] satisfies [string, Partial<DataVolumeSpec>, StorageClass[], string][])('is %s', (_, spec, storageClasses, name) => {
 		const rendered = render(spec, {storageClasses});
 		expect(!isRenderProblem(rendered) && rendered.spec.storageClassName).toBe(name);
 	});
@@ -85,6 +105,122 @@ describe('renderClaim: size', () => {
 	});
 });
 
+describe('renderClaim: what the class has to say', () => {
+	const profileOf = (minimumSize?: string, claimPropertySets: readonly ClaimPropertySet[] = ceph) => ({
+		profileOf: () => ({claimPropertySets, minimumSize}),
+	});
+	const ceph = parseSets('Xb Ob Of');
+	const [many, once] = [['ReadWriteMany'], ['ReadWriteOnce']] as const;
+
+	test.each<[string, Partial<DataVolumeSpec>, Partial<RenderFacts>, object]>([
+		['neither mode: the first set', {storage: storage('1Gi')}, profileOf(), {accessModes: many, volumeMode: 'Block'}],
+		[
+			'all access modes of a set',
+			{storage: storage('1Gi')},
+			profileOf(undefined, [{accessModes: [...many, ...once], volumeMode: 'Filesystem'}]),
+			{accessModes: [...many, ...once], volumeMode: 'Filesystem'},
+		],
+		[
+			'the volume mode: the first set with it',
+			{storage: {...storage('1Gi'), volumeMode: 'Filesystem'}},
+			profileOf(),
+			{accessModes: once, volumeMode: 'Filesystem'},
+		],
+		[
+			'access modes: the first set that shares one',
+			{storage: {...storage('1Gi'), accessModes: [...once]}},
+			profileOf(undefined, parseSets('Xf Ob')),
+			{accessModes: once, volumeMode: 'Block'},
+		],
+		[
+			'access modes that no set has: what is usual',
+			{storage: {...storage('1Gi'), accessModes: ['ReadOnlyMany']}},
+			profileOf(),
+			{accessModes: ['ReadOnlyMany'], volumeMode: 'Filesystem'},
+		],
+		[
+			'both',
+			{storage: {...storage('1Gi'), accessModes: [...once], volumeMode: 'Block'}},
+			profileOf(undefined, []),
+			{accessModes: once, volumeMode: 'Block'},
+		],
+		[
+			'files: a file system, whatever is preferred',
+			{contentType: 'archive', storage: storage('1Gi')},
+			profileOf(),
+			{accessModes: once, volumeMode: 'Filesystem'},
+		],
+		['a claim as it is: nothing', {pvc: storage('1Gi')}, profileOf(), {accessModes: once, volumeMode: 'Filesystem'}],
+	])('%s', (_, spec, facts, expected) => {
+		expect(render(spec, facts)).toMatchObject({spec: expected});
+	});
+
+	test.each<[string, Partial<DataVolumeSpec>, Partial<RenderFacts>, string]>([
+		['raised to the smallest', {storage: {...storage('1Gi'), volumeMode: 'Block'}}, profileOf('4Gi'), '4Gi'],
+		[
+			'not inflated beyond it for nothing',
+			{storage: {...storage('1Gi'), volumeMode: 'Filesystem'}},
+			profileOf('4Gi'),
+			'4Gi',
+		],
+		['left where it is larger', {storage: {...storage('8Gi'), volumeMode: 'Block'}}, profileOf('4Gi'), '8Gi'],
+		[
+			'of a clone raised, too',
+			{storage: {}},
+			{...profileOf('4Gi'), source: {restoreSize: '1Gi', volumeMode: 'Block'}},
+			'4Gi',
+		],
+		['of a claim as it is left', {pvc: storage('1Gi')}, profileOf('4Gi'), '1Gi'],
+		[
+			'inflated by the overhead of its class',
+			{storage: {...storage('1Gi'), volumeMode: 'Filesystem', storageClassName: 'slow'}},
+			{...profileOf(), overheadOf: (name) => (name === 'slow' ? 0.5 : 0)},
+			'1536Mi',
+		],
+		[
+			"taken from a file system without that of the source's class",
+			{storage: {volumeMode: 'Block'}},
+			{
+				...profileOf(),
+				overheadOf: (name) => (name === 'slow' ? 0.5 : 0),
+				source: {claim: claim({request: '1536Mi', storageClass: 'slow'})},
+			},
+			'1Gi',
+		],
+	])('the size is %s', (_, spec, facts, request) => {
+		expect(requestOf(spec, facts)).toBe(request);
+	});
+
+	test.each<[string, Partial<DataVolumeSpec>, Partial<RenderFacts>, object]>([
+		[
+			'neither mode and no set',
+			{storage: storage('1Gi')},
+			profileOf(undefined, []),
+			{
+				message: 'no accessMode specified in StorageProfile fast',
+				event: 'Spec is missing accessMode and volumeMode, cannot get access mode from StorageProfile fast',
+			},
+		],
+		[
+			'no set with this volume mode',
+			{storage: {...storage('1Gi'), volumeMode: 'Filesystem'}},
+			profileOf(undefined, parseSets('Xb')),
+			{
+				message: 'no matching accessMode specified in StorageProfile fast',
+				event: 'Spec is missing accessMode and cannot get access mode from StorageProfile fast',
+			},
+		],
+		[
+			'neither modes nor a class',
+			{storage: storage('1Gi')},
+			{storageClasses: [slow]},
+			{message: 'PVC spec is missing accessMode and no storageClass to choose profile'},
+		],
+	])('refuses %s in CDI’s words', (_, spec, facts, words) => {
+		expect(render(spec, facts)).toEqual({reason: 'ErrClaimNotValid', ...words});
+	});
+});
+
 describe('renderClaim: the rest', () => {
 	test('is ReadWriteOnce and Filesystem unless it says otherwise', () => {
 		expect(render({storage: storage('1Gi')})).toMatchObject({
@@ -107,7 +243,7 @@ describe('renderClaim: the rest', () => {
 
 describe('renderClaim: refusals, in words', () => {
 	test.each<[string, Partial<DataVolumeSpec>, Partial<RenderFacts>, RegExp]>([
-		['no class and no default', {storage: storage('1Gi')}, {storageClasses: [slow]}, /no default StorageClass/],
+		['no class and no default', {pvc: storage('1Gi')}, {storageClasses: [slow]}, /no default StorageClass/],
 		[
 			'a class that does not exist, with those that do',
 			{storage: {...storage('1Gi'), storageClassName: 'x'}},

@@ -1,17 +1,20 @@
 import {describe, expect, test} from 'vitest';
 import {
 	assignedTo,
+	cdiConfig,
 	claim,
 	cloneSource,
 	csiDriver,
 	dataSource,
 	dataVolume,
 	type DataVolumeOptions,
+	plainSets,
 	pod,
 	readyStripe,
 	sharedSnapshot,
 	snapshotClass,
 	storageClass,
+	storageProfile,
 	volume,
 } from '../../test/support/builders.ts';
 import {MemoryCaches, resourceOf} from '../../test/support/memory-caches.ts';
@@ -53,6 +56,8 @@ const policies = [...clonePolicies, referencePolicy].flatMap((name): KubeObject[
 );
 const cluster = [
 	storageClass({annotations: {[annotations.defaultStorageClass]: 'true'}}),
+	storageProfile({spec: {claimPropertySets: plainSets}}),
+	cdiConfig({status: {filesystemOverhead: {global: '0'}}}),
 	snapshotClass(),
 	csiDriver(),
 	...policies,
@@ -66,7 +71,6 @@ function see(...objects: readonly KubeObject[]) {
 		caches,
 		waiting: new WaitingRequests(() => {}),
 		lost: {messageOf: () => undefined},
-		filesystemOverhead: 0,
 		populationOf: () => {
 			throw new Error('nothing is populated here');
 		},

@@ -1,5 +1,5 @@
 import {describe as suite, expect, test} from 'vitest';
-import {claim, type ClaimOptions, pod, type PodOptions, volume} from '../../test/support/builders.ts';
+import {claim, type ClaimOptions, pod, type PodOptions, volume, workerDefaults} from '../../test/support/builders.ts';
 import {diskSizeAnnotations} from '../api/disk-size.ts';
 import type {Pod} from '../api/kubernetes.ts';
 import {annotations, labels} from '../api/names.ts';
@@ -9,7 +9,7 @@ import {isWriter} from '../smartclone/writers.ts';
 import {decide, describe} from './decide.ts';
 import type {Observed} from './observe.ts';
 
-const settings: WorkerSettings = {image: 'registry/worker:1', filesystemOverhead: 0.06, imagePullSecrets: []};
+const settings: WorkerSettings = {...workerDefaults, image: 'registry/worker:1'};
 const golden = (options: ClaimOptions = {}) => claim({name: 'golden', namespace: 'images', request: '5Gi', ...options});
 const nowMs = Date.parse('2026-01-01T00:10:00Z');
 const secondsAgo = (seconds: number) => new Date(nowMs - seconds * 1000).toISOString();

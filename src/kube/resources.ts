@@ -1,5 +1,5 @@
-import type {DataImportCron} from '../api/data-import-cron.ts';
 import type {Cdi, CdiConfig} from '../api/cdi-config.ts';
+import type {DataImportCron} from '../api/data-import-cron.ts';
 import type {DataSource} from '../api/data-source.ts';
 import type {DataVolume} from '../api/datavolume.ts';
 import type {Event} from '../api/event.ts';

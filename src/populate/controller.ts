@@ -15,7 +15,8 @@ import {decide, type WaitReason, workerRetryMs} from './decide.ts';
 import {eventOf} from './events.ts';
 import {execute} from './execute.ts';
 import {volumesMovedTotal, workersStartedTotal} from './metrics.ts';
-import type {ImportProxy, WorkerSettings} from './objects.ts';
+import type {WorkerSettings} from './objects.ts';
+import {type OwnSettings, workerSettings} from './worker-settings.ts';
 import {claimsBySource, cloneSourcesByOrigin, observe, sourceRefOf, targetKeyOf} from './observe.ts';
 import {addPopulationIndexes, type Population, populationOf} from './population.ts';
 
@@ -23,7 +24,12 @@ import {addPopulationIndexes, type Population, populationOf} from './population.
 const safetyNetMs = 60_000;
 const nextStepMs = 50;
 /** What ends by time, or by something that this controller does not watch. */
-const soonAgain: ReadonlySet<WaitReason> = new Set(['WorkerFailed', 'NoNode', 'ProxyCertificatesMissing']);
+const soonAgain: ReadonlySet<WaitReason> = new Set([
+	'WorkerFailed',
+	'NoNode',
+	'ProxyCertificatesMissing',
+	'ImportProxyNotValid',
+]);
 
 export interface PopulateOptions {
 	readonly api: KubeApi;
@@ -31,9 +37,7 @@ export interface PopulateOptions {
 	readonly events: EventRecorder;
 	readonly log: Logger;
 	readonly clock: Clock;
-	readonly settings: Omit<WorkerSettings, 'importProxy'>;
-	/** Asked each time: what is trusted may change while the controller runs. */
-	readonly importProxy?: () => ImportProxy | undefined;
+	readonly settings: OwnSettings;
 }
 
 export interface Populate {
@@ -45,8 +49,8 @@ export interface Populate {
 }
 
 export function makePopulate(options: PopulateOptions): Populate {
-	const {api, caches, events, log, clock, importProxy} = options;
-	const settingsNow = (): WorkerSettings => ({...options.settings, importProxy: importProxy?.()});
+	const {api, caches, events, log, clock} = options;
+	const settingsNow = (): WorkerSettings => workerSettings(options.settings, caches);
 	addPopulationIndexes(caches);
 	caches.addIndex(resources.persistentVolumeClaims, claimsBySource);
 	caches.addIndex(resources.volumeCloneSources, cloneSourcesByOrigin);

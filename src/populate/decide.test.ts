@@ -12,6 +12,7 @@ import {
 	snapshotContent,
 	storageClass,
 	volume,
+	workerDefaults,
 } from '../../test/support/builders.ts';
 import type {PersistentVolume, PersistentVolumeClaim, Pod} from '../api/kubernetes.ts';
 import {diskSizeAnnotations} from '../api/disk-size.ts';
@@ -22,7 +23,7 @@ import type {WorkerSettings} from './objects.ts';
 import type {ClaimCloneOrder, Observed, Order, SnapshotCloneOrder} from './observe.ts';
 import {describe as describePopulation} from './population.ts';
 
-const settings: WorkerSettings = {image: 'worker', filesystemOverhead: 0.06, imagePullSecrets: []};
+const settings: WorkerSettings = {...workerDefaults, image: 'worker'};
 
 const target = (options: ClaimOptions = {}) =>
 	claim({
@@ -228,9 +229,10 @@ describe('an import through a proxy', () => {
 	const order: Order = {kind: 'import', source: importSource({spec: {source: {http}}})};
 
 	test('begins when the authorities of the proxy are there', () => {
-		const importProxy = {https: 'http://proxy/', problem: 'ConfigMap a/b does not exist'};
+		const problem = {reason: 'ProxyCertificatesMissing', message: 'ConfigMap a/b does not exist'} as const;
+		const importProxy = {https: 'http://proxy/', problem};
 		const plan = decide(world({prime, order}), {...settings, importProxy});
-		expect(plan).toEqual({do: 'wait', reason: 'ProxyCertificatesMissing', message: importProxy.problem});
+		expect(plan).toEqual({do: 'wait', ...problem});
 		const blank: Order = {kind: 'import', source: importSource({spec: {source: {blank: {}}}})};
 		expect(decide(world({prime, order: blank}), {...settings, importProxy})).toMatchObject({do: 'createWorker'});
 	});

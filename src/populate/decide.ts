@@ -39,6 +39,7 @@ export type WaitReason =
 	| 'SourceObjectMissing'
 	/** The proxies of imports shall be trusted by certificates that are not there. */
 	| 'ProxyCertificatesMissing'
+	| 'ImportProxyNotValid'
 	| 'CloneWithoutSource'
 	| 'CloneSourceNotReady'
 	| 'CloneSourceInUse'
@@ -125,14 +126,15 @@ export function waitsForConsumer(claim: PersistentVolumeClaim, storageClass: Sto
 }
 
 /** What a disk image on this claim may take. */
-function usableBytes(claim: PersistentVolumeClaim, overhead: number): bigint {
-	return volumeModeOf(claim) === 'Block' ? requestBytes(claim) : usableOnFilesystem(requestBytes(claim), overhead);
+function usableBytes(claim: PersistentVolumeClaim, overheadOf: WorkerSettings['overheadOf']): bigint {
+	const bytes = requestBytes(claim);
+	return volumeModeOf(claim) === 'Block' ? bytes : usableOnFilesystem(bytes, overheadOf(claim.spec.storageClassName));
 }
 
 function claimSourceProblem(
 	order: ClaimCloneOrder,
 	target: PersistentVolumeClaim,
-	overhead: number,
+	overheadOf: WorkerSettings['overheadOf'],
 ): PopulatePlan | undefined {
 	const name = `${order.source.metadata.namespace}/${order.source.spec.source.name}`;
 	const {claim, writers} = order;
@@ -140,8 +142,8 @@ function claimSourceProblem(
 	// No Pod that would read it is scheduled any more.
 	if (claim.metadata.deletionTimestamp) return wait('CloneWithoutSource', `The source pvc ${name} is being deleted`);
 	if (claim.status?.phase !== 'Bound') return wait('CloneSourceNotReady', `The source pvc ${name} is not bound`);
-	const has = usableBytes(claim, overhead);
-	const wants = usableBytes(target, overhead);
+	const has = usableBytes(claim, overheadOf);
+	const wants = usableBytes(target, overheadOf);
 	// Who has looked at the disk itself knows that it fits, and the worker looks again.
 	if (wants < has && target.metadata.annotations?.[annotations.permissiveClone] === undefined) {
 		return wait(
@@ -250,7 +252,7 @@ function createWorker(
 		if (!order.source)
 			return wait('SourceObjectMissing', `VolumeImportSource ${target.spec.dataSourceRef?.name} does not exist`);
 		const problem = order.source.spec.source.http && settings.importProxy?.problem;
-		if (problem !== undefined) return wait('ProxyCertificatesMissing', problem);
+		if (problem) return wait(problem.reason, problem.message);
 		return {
 			do: 'createWorker',
 			pod: makeImporterPod(target, prime, order.source, settings),
@@ -276,7 +278,7 @@ function copyWanted(
 	if (!prime || order.kind === 'import' || order.kind === 'cloneMissing') return {do: 'nothing'};
 	const source = order.kind === 'cloneClaim' ? order.claim : order.copySource;
 	if (!source) return order.kind === 'cloneSnapshot' ? createCopySource(order, target) : {do: 'nothing'};
-	const {preallocation = false, priorityClassName} = order.source.spec;
+	const {preallocation = settings.preallocation, priorityClassName} = order.source.spec;
 	return {
 		target,
 		prime,
@@ -432,7 +434,7 @@ function handOver({prime, primeVolume, worker, sender}: Observed, target: Persis
 function sourceProblem(
 	{prime, worker, sender, order}: Observed,
 	target: PersistentVolumeClaim,
-	overhead: number,
+	overheadOf: WorkerSettings['overheadOf'],
 ): PopulatePlan | undefined {
 	// What was begun is finished: a source that is used again after its copy began reading is for the copy to survive.
 	if (prime && [worker, sender].some((pod) => pod?.spec.nodeName)) return undefined;
@@ -450,7 +452,7 @@ function sourceProblem(
 				`VolumeCloneSource ${target.spec.dataSourceRef?.name} does not exist in namespace ${primeNamespaceOf(target)}`,
 			);
 		case 'cloneClaim':
-			return claimSourceProblem(order, target, overhead);
+			return claimSourceProblem(order, target, overheadOf);
 		case 'cloneSnapshot':
 			return snapshotProblem(order);
 		case undefined:
@@ -473,7 +475,7 @@ export function decide(observed: Observed, settings: WorkerSettings): PopulatePl
 	if (!prime && waitsForConsumer(target, observed.storageClass)) {
 		return wait('FirstConsumer', 'Waiting until a Pod that uses the claim has a node');
 	}
-	const missing = sourceProblem(observed, target, settings.filesystemOverhead);
+	const missing = sourceProblem(observed, target, settings.overheadOf);
 	if (missing) return missing;
 	if (!prime) return createPrime(observed, target, order);
 	return isComplete(observed, order) ? handOver(observed, target) : fill(observed, target, order, settings);

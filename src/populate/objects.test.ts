@@ -1,7 +1,7 @@
 import {readFileSync} from 'node:fs';
 import {describe, expect, test} from 'vitest';
 import {parseAllDocuments} from 'yaml';
-import {claim, importSource, snapshot, storageClass, volume} from '../../test/support/builders.ts';
+import {claim, importSource, snapshot, storageClass, volume, workerDefaults} from '../../test/support/builders.ts';
 import type {Pod} from '../api/kubernetes.ts';
 import {annotations, labels} from '../api/names.ts';
 import {type CopierTask, type ImportTask, workerTaskVariable} from '../api/worker-contract.ts';
@@ -20,7 +20,7 @@ import {
 } from './objects.ts';
 import {targetKeyOf} from './observe.ts';
 
-const settings: WorkerSettings = {image: 'registry/worker:1', filesystemOverhead: 0.06, imagePullSecrets: ['pull']};
+const settings: WorkerSettings = {...workerDefaults, image: 'registry/worker:1', imagePullSecrets: ['pull']};
 const target = claim({name: 'target', phase: 'Pending', request: '1.5Gi'});
 const prime = claim({name: 'prime', phase: 'Pending', request: '1.5Gi'});
 const block = claim({name: 'prime', phase: 'Pending', volumeMode: 'Block'});

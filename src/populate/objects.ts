@@ -25,11 +25,14 @@ import {
 	sizeDetectionPodName,
 	targetNameAnnotation,
 } from '../api/names.ts';
+import type {NodePlacement} from '../api/cdi-config.ts';
 import {parseQuantity} from '../api/quantity.ts';
 import {parseProxyUrl, type ProxySettings} from '../api/import-proxy.ts';
 import type {VolumeImportSource} from '../api/populator.ts';
 import type {VolumeSnapshot} from '../api/snapshot.ts';
+import type {PodResources} from '../cdiconfig/settings.ts';
 import type {DataObject} from '../kube/resources.ts';
+import {placeWorker} from './placement.ts';
 import {
 	type CopierTask,
 	copyKeyFile,
@@ -52,17 +55,21 @@ const workerUser = 107;
 
 export interface WorkerSettings {
 	readonly image: string;
-	/** Share of a Filesystem claim that the file system needs for itself. */
-	readonly filesystemOverhead: number;
+	/** Share of a Filesystem claim of this class that the file system needs for itself. */
+	readonly overheadOf: (storageClassName: string | undefined) => number;
 	readonly imagePullSecrets: readonly string[];
+	readonly resources: PodResources;
+	readonly placement: NodePlacement;
+	/** Where the source object does not say. */
+	readonly preallocation: boolean;
 	readonly importProxy?: ImportProxy | undefined;
 }
 
 export interface ImportProxy extends ProxySettings {
 	/** PEM. Trusted for the proxies themselves and for what comes through them. */
 	readonly certificates?: string;
-	/** In words, why there are no certificates although some are asked for. No import is begun. */
-	readonly problem?: string;
+	/** Why it cannot be asked. No import is begun. */
+	readonly problem?: {readonly reason: 'ProxyCertificatesMissing' | 'ImportProxyNotValid'; readonly message: string};
 }
 
 function requestOf(claim: PersistentVolumeClaim): string {
@@ -237,9 +244,7 @@ function makeWorkerPod(worker: WorkerPod): Pod {
 				imagePullSecrets: settings.imagePullSecrets.map((name) => ({name})),
 			}),
 			// By affinity and not by nodeName: the scheduler still says why a node cannot take it.
-			...(terms && {
-				affinity: {nodeAffinity: {requiredDuringSchedulingIgnoredDuringExecution: {nodeSelectorTerms: terms}}},
-			}),
+			...placeWorker(settings.placement, terms),
 			securityContext: {
 				runAsNonRoot: true,
 				runAsUser: workerUser,
@@ -257,7 +262,7 @@ function makeWorkerPod(worker: WorkerPod): Pod {
 					command: ['node', `/app/dist/bin/${worker.program}.js`],
 					env: [{name: workerTaskVariable, value: JSON.stringify(worker.task)}],
 					ports: [{name: 'metrics', containerPort: workerMetricsPort}],
-					resources: {requests: {cpu: '100m', memory: '64Mi'}, limits: {memory: '600Mi'}},
+					resources: settings.resources,
 					...worker.mounts,
 					terminationMessagePath,
 					terminationMessagePolicy: 'FallbackToLogsOnError',
@@ -352,7 +357,7 @@ export function makeImporterPod(
 		ownerUid: uidOf(target),
 		...(http?.checksum && {checksum: http.checksum}),
 		...sizing(prime, disk.worker.volumeMode, settings),
-		preallocation: source.spec.preallocation ?? false,
+		preallocation: source.spec.preallocation ?? settings.preallocation,
 		...(mayPutDown && {scratchDir: workerPaths.scratch}),
 	};
 	return makeWorkerPod({
@@ -606,6 +611,6 @@ export function makeSizePod({claim, volume, usedOn, capacity, settings}: SizePod
 function sizing(prime: PersistentVolumeClaim, volumeMode: VolumeMode, settings: WorkerSettings) {
 	return {
 		requestedBytes: requestBytes(prime).toString(),
-		filesystemOverhead: volumeMode === 'Block' ? 0 : settings.filesystemOverhead,
+		filesystemOverhead: volumeMode === 'Block' ? 0 : settings.overheadOf(prime.spec.storageClassName),
 	};
 }

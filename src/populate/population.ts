@@ -60,6 +60,7 @@ const waitStages: Readonly<Record<WaitReason, PopulationStage>> = {
 	FirstConsumer: 'firstConsumer',
 	SourceObjectMissing: 'waiting',
 	ProxyCertificatesMissing: 'waiting',
+	ImportProxyNotValid: 'waiting',
 	CloneWithoutSource: 'waiting',
 	CloneSourceNotReady: 'waiting',
 	CloneSourceInUse: 'waiting',

@@ -17,6 +17,9 @@ import {profileInfo, ProfileInfos} from './metrics.ts';
 import {type Observed, observe, volumesByClass} from './observe.ts';
 import {profileStatus} from './resolve.ts';
 
+/** The definitions of an older release do not have this kind. */
+const notServedMs = 60_000;
+
 export interface StorageProfileOptions {
 	readonly api: KubeApi;
 	readonly caches: Caches;
@@ -63,6 +66,7 @@ export function makeStorageProfileController({api, caches, log, clock}: StorageP
 	const infos = new ProfileInfos();
 
 	async function reconcile(name: string, round: {signal: AbortSignal; log: Logger}): Promise<ReconcileResult> {
+		if (caches.progress(resources.storageProfiles).resourceVersion === undefined) return {recheckAfterMs: notServedMs};
 		const observed = observe(name, caches, clock.now());
 		const {storageClass, resolved} = observed;
 		infos.show(name, storageClass && resolved && profileInfo(storageClass, resolved));

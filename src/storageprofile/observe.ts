@@ -24,7 +24,7 @@ export interface Observed {
 }
 
 /** Index needed: {@link volumesByClass}. */
-function profileFacts(caches: Caches, storageClass: StorageClass): ProfileFacts {
+export function profileFacts(caches: Caches, storageClass: StorageClass): ProfileFacts {
 	const {name} = storageClass.metadata;
 	return {
 		storageClass,

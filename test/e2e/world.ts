@@ -65,6 +65,7 @@ export interface Wanted {
 	readonly size?: string | undefined;
 	/** Undefined means the class with snapshots. */
 	readonly storageClass?: string | undefined;
+	/** Default Filesystem. */
 	readonly volumeMode?: VolumeMode;
 	readonly annotations?: Readonly<Record<string, string>>;
 }
@@ -73,12 +74,13 @@ const defaultSize = '300Mi';
 
 /** With `spec.storage`. */
 export function makeDataVolume(wanted: Wanted): DataVolume {
-	const {namespace, name, source, volumeMode, storageClass = context.storageClass} = wanted;
+	const {namespace, name, source, volumeMode = 'Filesystem', storageClass = context.storageClass} = wanted;
 	const size = 'size' in wanted ? wanted.size : defaultSize;
 	const storage: DataVolumeSpec['storage'] = {
+		accessModes: ['ReadWriteOnce'],
+		volumeMode,
 		...(size !== undefined && {resources: {requests: {storage: size}}}),
 		...(storageClass !== undefined && {storageClassName: storageClass}),
-		...(volumeMode && {volumeMode}),
 	};
 	return {
 		apiVersion: cdiVersion,

@@ -46,12 +46,15 @@ export async function makeConfiguration(api: KubeClient): Promise<void> {
 		spec: fromOperator,
 		status: {filesystemOverhead: fromOperator.filesystemOverhead, uploadProxyURL: 'cdi-uploadproxy.example.com'},
 	});
-	await api.create(cdiKinds.storageProfiles, {
-		apiVersion,
-		kind: 'StorageProfile',
-		metadata: {name: 'standard', labels: {app: 'containerized-data-importer'}},
-		spec: {claimPropertySets: [{accessModes: ['ReadWriteMany'], volumeMode: 'Block'}], cloneStrategy: 'csi-clone'},
-	});
+	// It is there: without one the class would be of no use.
+	await api.mergePatch(
+		cdiKinds.storageProfiles,
+		{name: 'standard'},
+		{
+			metadata: {labels: {app: 'containerized-data-importer'}},
+			spec: {claimPropertySets: [{accessModes: ['ReadWriteMany'], volumeMode: 'Block'}], cloneStrategy: 'csi-clone'},
+		},
+	);
 }
 
 interface Disk {

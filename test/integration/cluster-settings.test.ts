@@ -1,21 +1,27 @@
 /** StorageProfiles, CDIConfig and the CDI object, kept by the controller as a program on an API server of its own. */
+import {randomBytes} from 'node:crypto';
 import {mkdtemp, rm} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import path from 'node:path';
 import {afterAll, beforeAll, describe, expect, test} from 'vitest';
 import type {Cdi, CdiConfig} from '../../src/api/cdi-config.ts';
 import {findCondition} from '../../src/api/conditions.ts';
-import type {StorageClass} from '../../src/api/kubernetes.ts';
+import type {DataVolume} from '../../src/api/datavolume.ts';
+import type {Pod, StorageClass} from '../../src/api/kubernetes.ts';
 import {annotations} from '../../src/api/names.ts';
 import type {StorageProfile} from '../../src/api/storage-profile.ts';
 import {version} from '../../src/api/version.ts';
+import {workerTaskVariable} from '../../src/api/worker-contract.ts';
 import {KubeClient} from '../../src/kube/client.ts';
 import {connect} from '../../src/kube/connection.ts';
 import * as resources from '../../src/kube/resources.ts';
+import {parseSets} from '../../src/storageprofile/known-provisioners.ts';
 import {type ControlPlane, startControlPlane} from '../cluster/control-plane.ts';
 import {until} from '../cluster/until.ts';
 import {type ControllerProcess, startController} from './controller-process.ts';
 import {installManifests} from './onesnap.ts';
+import {waitForDataVolume} from '../support/data-volumes.ts';
+import {makeNamespace} from './cluster.ts';
 import {makeSnapshotClass, makeStorage} from './storage.ts';
 
 let dir: string;
@@ -170,15 +176,16 @@ describe('StorageProfiles', () => {
 	});
 
 	test('of an unknown provisioner says so, and what the admin says counts', async () => {
-		const first = await untilProfile('late', ({status}) => status !== undefined);
+		await makeClass('unknown', 'example.com/unknown');
+		const first = await untilProfile('unknown', ({status}) => status !== undefined);
 		expect(first.status).not.toHaveProperty('claimPropertySets');
 		expect(findCondition(first.status?.conditions, 'Recognized')?.reason).toBe('UnrecognizedProvisioner');
 		const spec = {
 			claimPropertySets: [{accessModes: ['ReadWriteOnce'], volumeMode: 'Block'}],
 			cloneStrategy: 'copy',
 		} as const;
-		await api.mergePatch(resources.storageProfiles, {name: 'late'}, {spec});
-		const then = await untilProfile('late', ({status}) => status?.claimPropertySets !== undefined);
+		await api.mergePatch(resources.storageProfiles, {name: 'unknown'}, {spec});
+		const then = await untilProfile('unknown', ({status}) => status?.claimPropertySets !== undefined);
 		expect(then.spec).toEqual(spec);
 		expect(then.status).toMatchObject(spec);
 	});
@@ -218,6 +225,135 @@ describe('StorageProfiles', () => {
 		const profile = await untilProfile('early', ({status}) => status !== undefined);
 		expect(profile.metadata.uid).toBe(metadata.uid);
 		expect(profile.status).toMatchObject({...early.spec, provisioner: 'example.com/early'});
+	});
+});
+
+describe('a claim for spec.storage', () => {
+	const source = {http: {url: 'http://images.example.com/disk.qcow2'}};
+	const create = async (storage: object): Promise<DataVolume> => {
+		const metadata = {namespace: await makeNamespace(api), name: 'disk'};
+		const resources1Gi = {resources: {requests: {storage: '1Gi'}}};
+		const spec = {source, storage: {...resources1Gi, ...storage}};
+		return api.create(resources.dataVolumes, {
+			apiVersion: 'cdi.kubevirt.io/v1beta1',
+			kind: 'DataVolume',
+			metadata,
+			spec,
+		});
+	};
+	const claimFor = async (storage: object) => {
+		const {metadata} = await create(storage);
+		return (await until('the claim', () => api.find(resources.persistentVolumeClaims, metadata))).spec;
+	};
+	const profile = (name: string, sets: string): StorageProfile => ({
+		...{apiVersion: 'cdi.kubevirt.io/v1beta1', kind: 'StorageProfile', metadata: {name}},
+		spec: {claimPropertySets: parseSets(sets)},
+	});
+
+	test('looks as the profile of its class says, and is as large as its overhead asks', async () => {
+		await api.create(resources.storageProfiles, profile('shared', 'Xb Of'));
+		await makeClass('shared', 'csi.example.com');
+		expect(await claimFor({storageClassName: 'shared'})).toMatchObject({
+			accessModes: ['ReadWriteMany'],
+			volumeMode: 'Block',
+			resources: {requests: {storage: '1Gi'}},
+		});
+		await editCdi({config: {filesystemOverhead: {global: '0.1', storageClass: {shared: '0.5'}}}});
+		await untilConfig('the overhead', ({status}) => status?.filesystemOverhead?.storageClass?.['shared'] === '0.5');
+		expect(await claimFor({storageClassName: 'shared', volumeMode: 'Filesystem'})).toMatchObject({
+			accessModes: ['ReadWriteOnce'],
+			resources: {requests: {storage: '1536Mi'}},
+		});
+		await editCdi({config: null});
+	});
+
+	test('is as large as its storage makes one', async () => {
+		await makeClass('ebs', 'ebs.csi.aws.com', {parameters: {type: 'io1'}});
+		expect(await claimFor({storageClassName: 'ebs'})).toMatchObject({
+			...{accessModes: ['ReadWriteOnce'], volumeMode: 'Block', resources: {requests: {storage: '4Gi'}}},
+		});
+	});
+
+	test('is not made where nobody knows how it could look, in CDI’s words, until somebody says it', async () => {
+		await makeClass('strange', 'example.com/strange');
+		const dataVolume = await create({storageClassName: 'strange'});
+		const refused = await waitForDataVolume(
+			api,
+			dataVolume,
+			({status}) => findCondition(status?.conditions, 'Bound')?.reason === 'ErrClaimNotValid',
+		);
+		expect(refused.status?.phase).toBe('');
+		expect(findCondition(refused.status?.conditions, 'Bound')?.message).toBe(
+			'no accessMode specified in StorageProfile strange',
+		);
+		const words = 'Spec is missing accessMode and volumeMode, cannot get access mode from StorageProfile strange';
+		await until('the event', async () => {
+			const {items} = await api.list(resources.events, {namespace: dataVolume.metadata.namespace});
+			return items.some(({reason, message}) => reason === 'ErrClaimNotValid' && message === words) ? true : undefined;
+		});
+		await until('the metric', async () =>
+			(await metric('kubevirt_cdi_datavolume_pending')).includes('kubevirt_cdi_datavolume_pending 1')
+				? true
+				: undefined,
+		);
+		await api.mergePatch(resources.storageProfiles, {name: 'strange'}, {spec: profile('', 'Ob').spec});
+		const {spec} = await until('the claim', () => api.find(resources.persistentVolumeClaims, dataVolume.metadata));
+		expect(spec).toMatchObject({accessModes: ['ReadWriteOnce'], volumeMode: 'Block'});
+	});
+});
+
+describe('a worker Pod', () => {
+	const importInto = async (namespace: string, name: string) => {
+		const source = {http: {url: 'http://images.example.com/disk.qcow2'}};
+		const storage = {resources: {requests: {storage: '1Gi'}}, storageClassName: 'standard'};
+		const metadata = {namespace, name};
+		const apiVersion = 'cdi.kubevirt.io/v1beta1';
+		await api.create(resources.dataVolumes, {apiVersion, kind: 'DataVolume', metadata, spec: {source, storage}});
+		return until('the worker', async () => {
+			const {items} = await api.list(resources.pods, {namespace});
+			return items.find(({metadata: {annotations: given}}) => given?.['onesnap.io/target-name'] === name);
+		});
+	};
+	const taskOf = ({spec}: Pod): unknown =>
+		JSON.parse(spec.containers[0]?.env?.find(({name}) => name === workerTaskVariable)?.value ?? '');
+
+	test('is made as CDIConfig and the CDI object say', async () => {
+		const namespace = await makeNamespace(api);
+		// The controller manager would make it, and without it no Pod is admitted.
+		const accounts = {group: '', version: 'v1', plural: 'serviceaccounts', kind: 'ServiceAccount', namespaced: true};
+		await api.create(accounts, {apiVersion: 'v1', kind: 'ServiceAccount', metadata: {namespace, name: 'default'}});
+		const plain = await importInto(namespace, 'plain');
+		expect(plain.spec).toMatchObject({
+			nodeSelector: {'kubernetes.io/os': 'linux'},
+			containers: [{resources: {requests: {cpu: '100m', memory: '64Mi'}, limits: {memory: '600Mi'}}}],
+		});
+		const workload = {nodeSelector: {disks: 'fast'}, tolerations: [{key: 'disks', operator: 'Exists'}]};
+		await editCdi({
+			workload,
+			config: {
+				podResourceRequirements: {limits: {cpu: '2'}},
+				imagePullSecrets: [{name: 'pull'}],
+				preallocation: true,
+				importProxy: {HTTPProxy: 'http://proxy.example.com:3128', noProxy: 'local'},
+			},
+		});
+		await untilConfig('all of it', ({status}) => status?.importProxy !== undefined);
+		const pod = await until('a worker that is placed', async () => {
+			const made = await importInto(namespace, `told-${randomBytes(3).toString('hex')}`);
+			// The CDI object and CDIConfig are watched apart, and come in any order.
+			return made.spec.nodeSelector?.['disks'] ? made : undefined;
+		});
+		expect(pod.spec).toMatchObject({
+			imagePullSecrets: [{name: 'pull'}],
+			containers: [{resources: {requests: {cpu: '100m'}, limits: {cpu: '2', memory: '600Mi'}}}],
+		});
+		expect(pod.spec.tolerations).toEqual(expect.arrayContaining(workload.tolerations));
+		expect(taskOf(pod)).toMatchObject({
+			preallocation: true,
+			source: {proxy: {http: 'http://proxy.example.com:3128/', noProxy: 'local'}},
+		});
+		await editCdi({config: null, workload: null});
+		await untilConfig('nothing of it', ({spec}) => spec.importProxy === undefined);
 	});
 });
 

@@ -122,7 +122,7 @@ const refused: readonly Refused[] = [
 		spec: {source: image, storage: gibibyte},
 		phase: '',
 		reason: 'ErrClaimNotValid',
-		message: 'the cluster has no default StorageClass: name one, or mark one as default',
+		message: 'PVC spec is missing accessMode and no storageClass to choose profile',
 	},
 	{
 		what: 'a size below 1 MiB',

@@ -5,6 +5,7 @@ import type {VolumeSnapshot} from '../../src/api/snapshot.ts';
 import type {KubeClient} from '../../src/kube/client.ts';
 import * as resources from '../../src/kube/resources.ts';
 import {until} from '../cluster/until.ts';
+import {plainSets} from '../support/builders.ts';
 
 const driver = 'csi.example.com';
 
@@ -18,6 +19,13 @@ export async function makeStorage(api: KubeClient): Promise<void> {
 		['not-csi', 'example.com/nfs', 'Immediate'],
 	] as const) {
 		const object = {apiVersion, kind: 'StorageClass', metadata: {name}, provisioner, volumeBindingMode};
+		// Before its class, so that no DataVolume meets a class of which nothing is known.
+		await api.create(resources.storageProfiles, {
+			apiVersion: 'cdi.kubevirt.io/v1beta1',
+			kind: 'StorageProfile',
+			metadata: {name},
+			spec: {claimPropertySets: plainSets},
+		});
 		await api.create(resources.storageClasses, object);
 	}
 }

@@ -36,8 +36,14 @@ import {
 	type VolumeSnapshotClass,
 	type VolumeSnapshotContent,
 } from '../../src/api/snapshot.ts';
-import type {StorageProfile, StorageProfileSpec, StorageProfileStatus} from '../../src/api/storage-profile.ts';
+import type {
+	ClaimPropertySet,
+	StorageProfile,
+	StorageProfileSpec,
+	StorageProfileStatus,
+} from '../../src/api/storage-profile.ts';
 import type {WorkerResult} from '../../src/api/worker-contract.ts';
+import type {WorkerSettings} from '../../src/populate/objects.ts';
 import {assignmentTo, type CloneRequest} from '../../src/smartclone/requests.ts';
 import {sharedSnapshotName} from '../../src/smartclone/sharing.ts';
 
@@ -208,6 +214,12 @@ export function storageClass(options: StorageClassOptions = {}): StorageClass {
 	};
 }
 
+/** For `spec.claimPropertySets`: a file system or a device, for one node at a time. */
+export const plainSets: readonly ClaimPropertySet[] = [
+	{accessModes: ['ReadWriteOnce'], volumeMode: 'Filesystem'},
+	{accessModes: ['ReadWriteOnce'], volumeMode: 'Block'},
+];
+
 export interface StorageProfileOptions extends Common {
 	readonly spec?: StorageProfileSpec;
 	readonly status?: StorageProfileStatus;
@@ -227,6 +239,15 @@ export function storageProfile(options: StorageProfileOptions = {}): StorageProf
 		...(status && {status}),
 	};
 }
+
+/** What worker Pods are made with, but for the image, where the cluster's admin says nothing. */
+export const workerDefaults: Omit<WorkerSettings, 'image'> = {
+	overheadOf: () => 0.06,
+	imagePullSecrets: [],
+	resources: {requests: {cpu: '100m', memory: '64Mi'}, limits: {memory: '600Mi'}},
+	placement: {},
+	preallocation: false,
+};
 
 export interface CdiConfigOptions extends Common {
 	readonly spec?: CdiConfigSpec;

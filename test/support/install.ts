@@ -2,11 +2,14 @@
 import path from 'node:path';
 import {parseAllDocuments} from 'yaml';
 import type {KubeObject} from '../../src/api/kubernetes.ts';
+import {cdiVersion} from '../../src/api/names.ts';
+import type {StorageProfileSpec} from '../../src/api/storage-profile.ts';
 import {ensureImages} from '../../images/build.ts';
 import type {ClusterHandle} from '../cluster/cluster.ts';
 import {run} from '../cluster/command.ts';
 import {Kubectl} from '../cluster/kubectl.ts';
 import {withProgress} from '../cluster/progress.ts';
+import {plainSets} from './builders.ts';
 
 const base = path.resolve(import.meta.dirname, '../../manifests/base');
 
@@ -49,6 +52,12 @@ interface DeploymentLike {
 	readonly spec?: {readonly template: {readonly spec: {readonly containers: [{readonly env: object[]}]}}};
 }
 
+/** Nobody knows the drivers of the local cluster. */
+function profileOf(name: string): KubeObject & {readonly spec: StorageProfileSpec} {
+	const metadata = {name};
+	return {apiVersion: cdiVersion, kind: 'StorageProfile', metadata, spec: {claimPropertySets: plainSets}};
+}
+
 export async function installOnesnap(
 	cluster: ClusterHandle,
 	{environment = {}, objects: more = []}: InstallOptions = {},
@@ -62,6 +71,7 @@ export async function installOnesnap(
 	const deployment = (objects as readonly DeploymentLike[]).find(({kind}) => kind === 'Deployment');
 	const variables = Object.entries(environment).map(([name, value]) => ({name, value}));
 	deployment?.spec?.template.spec.containers[0].env.push(...variables);
+	const profiles = cluster.kind === 'local' ? Object.values(cluster.storageClasses).map(profileOf) : [];
 	const kubectl = new Kubectl(cluster.kubectl, cluster.kubeconfig);
 	await withProgress('installing onesnap', async () => {
 		// Definitions first: what is of their kinds is refused until they are served.
@@ -69,7 +79,7 @@ export async function installOnesnap(
 		await kubectl.apply(definitions);
 		const names = definitions.map(({metadata}) => `crd/${metadata.name}`);
 		await kubectl.run('wait', '--for=condition=Established', '--timeout=9s', ...names);
-		await kubectl.apply([...objects.filter((object) => !definitions.includes(object)), ...more]);
+		await kubectl.apply([...objects.filter((object) => !definitions.includes(object)), ...profiles, ...more]);
 	});
 	await withProgress('starting the controller', async () => {
 		await run(cluster.kubectl, [

@@ -15,6 +15,7 @@ export const cachedKinds: readonly Resource<KubeObject>[] = [
 	resources.dataSources,
 	resources.volumeImportSources,
 	resources.volumeCloneSources,
+	resources.configMaps,
 	resources.storageProfiles,
 	resources.cdis,
 	resources.cdiConfigs,

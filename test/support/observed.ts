@@ -5,9 +5,15 @@ import {parseSource} from '../../src/api/source.ts';
 import {type Observed, defaultDeadlines} from '../../src/datavolume/observe.ts';
 import type {ObservedClone} from '../../src/datavolume/observe-clone.ts';
 import {nothingGivenUp} from '../../src/datavolume/gave-up.ts';
-import {isRenderProblem, renderClaim} from '../../src/datavolume/render.ts';
+import {isRenderProblem, type RenderFacts, renderClaim} from '../../src/datavolume/render.ts';
 import {defaultPolicy} from '../../src/smartclone/driver-policy.ts';
-import {storageClass} from './builders.ts';
+import {plainSets, storageClass} from './builders.ts';
+
+/** Classes whose disks one node may use, and whose file systems need nothing for themselves. */
+export const plainClasses: Pick<RenderFacts, 'overheadOf' | 'profileOf'> = {
+	overheadOf: () => 0,
+	profileOf: () => ({claimPropertySets: plainSets, minimumSize: undefined}),
+};
 
 /** A clone of images/golden, by snapshot, that has no snapshot yet. */
 export function observedClone(given: Partial<ObservedClone> = {}): ObservedClone {
@@ -30,7 +36,7 @@ export function observedClone(given: Partial<ObservedClone> = {}): ObservedClone
 /** Of a DataVolume for which nothing was made yet, and with which nobody has trouble. Its class is the cluster's default. */
 export function observedDataVolume(of: DataVolume, given: Partial<Observed> = {}): Observed {
 	const storageClasses = [storageClass({annotations: {[annotations.defaultStorageClass]: 'true'}})];
-	const {rendered = renderClaim(of, {storageClasses, filesystemOverhead: 0})} = given;
+	const {rendered = renderClaim(of, {storageClasses, ...plainClasses})} = given;
 	return {
 		key: 'ns/disk',
 		now: '2026-01-01T00:01:00Z',

@@ -208,7 +208,7 @@ export class Replica {
 		const {caches} = this;
 		const {clock, tell, count} = this.#context;
 		const observed = observeDataVolume(key, {
-			...{caches, waiting: this.#waiting, lost: this.#lost, filesystemOverhead: 0},
+			...{caches, waiting: this.#waiting, lost: this.#lost},
 			populationOf: (claim) => ({...filling, stage: this.#stageOf(claim)}),
 			percentOf: () => undefined,
 			now: () => clock.now(),

@@ -12,7 +12,18 @@ import {ApiError} from '../../../src/kube/errors.ts';
 import {keyOf} from '../../../src/kube/object-key.ts';
 import * as resources from '../../../src/kube/resources.ts';
 import type {Clock} from '../../../src/process/clock.ts';
-import {claim, csiDriver, dataVolume, pod, snapshotClass, storageClass, volume} from '../builders.ts';
+import {
+	cdiConfig,
+	claim,
+	csiDriver,
+	dataVolume,
+	plainSets,
+	pod,
+	snapshotClass,
+	storageClass,
+	storageProfile,
+	volume,
+} from '../builders.ts';
 import {deleteAny, ModelServer} from './server.ts';
 import {claimInUse, endPods, makeNamespace, runClusterControllers, running} from './cluster-controllers.ts';
 import {Chronicle, Invariants, Violation} from './invariants.ts';
@@ -357,6 +368,8 @@ export class SharingModel {
 			[annotations.restoreWindow]: '1000',
 		};
 		server.create(resources.storageClasses, storageClass({annotations: classAnnotations}));
+		server.create(resources.storageProfiles, storageProfile({spec: {claimPropertySets: plainSets}}));
+		server.create(resources.cdiConfigs, cdiConfig({status: {filesystemOverhead: {global: '0'}}}));
 		server.create(resources.volumeSnapshotClasses, snapshotClass());
 		server.create(resources.csiDrivers, csiDriver());
 		for (const name of ['ns', 'tenant', home]) makeNamespace(server, name);
