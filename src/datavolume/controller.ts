@@ -66,8 +66,6 @@ export interface DataVolumeOptions {
 	readonly log: Logger;
 	readonly clock: Clock;
 	readonly filesystemOverhead: number;
-	/** CDI's feature gate DataVolumeClaimAdoption. Default false. */
-	readonly adoptsByDefault?: () => boolean;
 	/** After how long without an end a way of cloning is given up. */
 	readonly deadlines: Deadlines;
 	/** Where to tell that the storage no longer has a snapshot. */
@@ -121,7 +119,6 @@ export function makeDataVolumeController(options: DataVolumeOptions): Controller
 		deadlines: options.deadlines,
 		lost: options.lost,
 		filesystemOverhead: options.filesystemOverhead,
-		...(options.adoptsByDefault && {adoptsByDefault: options.adoptsByDefault}),
 		populationOf: options.populationOf,
 		percentOf: options.percentOf,
 		now: () => clock.now(),

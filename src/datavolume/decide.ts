@@ -32,6 +32,7 @@ import {
 	makePopulatedClaim,
 	makeRestoredClaim,
 } from './objects.ts';
+import {inheritedLabels} from './instancetype-labels.ts';
 import type {Observed, ObservedMaking} from './observe.ts';
 import {type CloneProblemReason, needsShared, type ObservedClone, requestWay} from './observe-clone.ts';
 import {isRenderProblem, type Rendered, type RenderProblem} from './render.ts';
@@ -131,6 +132,7 @@ export type DataVolumePlan =
 			readonly do: 'markDataVolume';
 			readonly dataVolume: DataVolume;
 			readonly annotations: Readonly<Record<string, string>>;
+			readonly labels?: Readonly<Record<string, string>>;
 	  }
 	| {readonly do: 'growClaim'; readonly claim: PersistentVolumeClaim; readonly request: string}
 	| {readonly do: 'selectNode'; readonly claim: PersistentVolumeClaim; readonly node: string}
@@ -150,20 +152,25 @@ export function isMadeByDriver(claim: PersistentVolumeClaim): boolean {
 }
 
 /** What a DataVolume with a disk should say and does not. */
-function newsOf(
-	{clone}: Observed,
-	dataVolume: DataVolume,
-	claim: PersistentVolumeClaim,
-): Readonly<Record<string, string>> | undefined {
+function newsOf({clone}: Observed, dataVolume: DataVolume, claim: PersistentVolumeClaim): DataVolumePlan | undefined {
 	const {annotations: has = {}} = dataVolume.metadata;
 	const way = claim.metadata.annotations?.[annotations.cloneType];
-	const isNewWay = clone !== undefined && way !== undefined && way !== has[annotations.cloneType];
+	const isNew = way !== undefined && way !== has[annotations.cloneType];
+	const isNewWay = clone !== undefined && isNew && !isLeftAlone(claim, dataVolume);
 	const news = {
-		...(isNewWay && !isLeftAlone(claim, dataVolume) && {[annotations.cloneType]: way}),
+		...(isNewWay && {[annotations.cloneType]: way}),
 		...(isPopulatedFor(claim, dataVolume) &&
 			!isPrePopulated(dataVolume) && {[annotations.prePopulated]: claim.metadata.name}),
 	};
-	return Object.keys(news).length > 0 ? news : undefined;
+	if (Object.keys(news).length === 0) return undefined;
+	// A shared snapshot's clones have them since they were assigned. Once: what becomes of the claim's labels later is not ours.
+	const labels = isNewWay ? inheritedLabels(dataVolume, claim) : {};
+	return {
+		do: 'markDataVolume',
+		dataVolume,
+		annotations: news,
+		...(Object.keys(labels).length > 0 && {labels}),
+	};
 }
 
 /**
@@ -204,7 +211,7 @@ function tendBound(observed: Observed, dataVolume: DataVolume, claim: Persistent
 			`Claim ${claim.metadata.name} is being grown to ${claim.spec.resources?.requests?.['storage']}`,
 		);
 	const news = newsOf(observed, dataVolume, claim);
-	if (news) return {do: 'markDataVolume', dataVolume, annotations: news};
+	if (news) return news;
 	const {importSource, cloneSource, population} = observed;
 	// They stay until the prime claim is gone: without them nobody would know what it is for.
 	if (population && population.stage !== 'done') return nothing;
@@ -473,7 +480,8 @@ interface Start {
 
 function restore({dataVolume, clone, rendered, decision}: Start, name: string, rule?: ReuseRule): DataVolumePlan {
 	const request = restoreRequest(clone, rendered, clone.policy.equalSizeRestore);
-	const from = {kind: 'VolumeSnapshot', name, request, rule, ...provisionerOf(rendered)} as const;
+	const given = {name, request, rule, labels: clone.inherits, ...provisionerOf(rendered)};
+	const from = {kind: 'VolumeSnapshot', ...given} as const;
 	const claim = makeRestoredClaim(dataVolume, rendered.spec, from);
 	return {do: 'restoreClaim', claim, pace: paceOf(clone), decision, writer: writerAtCut(clone)};
 }
@@ -482,7 +490,7 @@ function cloneByDriver({dataVolume, clone, rendered, decision}: Start): DataVolu
 	const {equalSizeRestore, equalSizeCsiClone} = clone.policy;
 	const request = restoreRequest(clone, rendered, equalSizeRestore || equalSizeCsiClone);
 	const {declined} = decision;
-	const given = {name: clone.origin.name, request, declined, ...provisionerOf(rendered)};
+	const given = {name: clone.origin.name, request, declined, labels: clone.inherits, ...provisionerOf(rendered)};
 	const from = {kind: 'PersistentVolumeClaim', ...given} as const;
 	const claim = makeRestoredClaim(dataVolume, rendered.spec, from);
 	// The driver copies the claim as it is after this claim was made: fresh by itself.
@@ -506,7 +514,8 @@ function populate(observed: Observed, {dataVolume, clone, rendered, decision}: S
 			: {do: 'deleteCloneSource', source: cloneSource};
 	}
 	const permissive = rendered.sizedByDisk === true;
-	const claim = makePopulatedClaim(dataVolume, rendered.spec, {kind: 'clone', origin: from, decision, permissive});
+	const order = {kind: 'clone', origin: from, decision, permissive, labels: clone.inherits} as const;
+	const claim = makePopulatedClaim(dataVolume, rendered.spec, order);
 	return sourceObject(observed, dataVolume) ?? {do: 'createClaim', claim, decision};
 }
 

@@ -95,8 +95,9 @@ async function annotate<T extends PersistentVolumeClaim | DataVolume>(
 	resource: Resource<T>,
 	{metadata}: T,
 	values: Readonly<Record<string, string>>,
+	labels?: Readonly<Record<string, string>>,
 ): Promise<void> {
-	const patch = {metadata: {annotations: values}};
+	const patch = {metadata: {annotations: values, ...(labels && {labels})}};
 	try {
 		await api.mergePatch<PersistentVolumeClaim | DataVolume>(resource, metadata, patch, {
 			uid: metadata.uid,
@@ -183,7 +184,7 @@ export async function execute(context: ExecuteContext, plan: DataVolumePlan): Pr
 			return {};
 		}
 		case 'markDataVolume':
-			await annotate(context, resources.dataVolumes, plan.dataVolume, plan.annotations);
+			await annotate(context, resources.dataVolumes, plan.dataVolume, plan.annotations, plan.labels);
 			return {};
 		case 'adoptClaim':
 			await adopt(context, plan.claim, plan.dataVolume);

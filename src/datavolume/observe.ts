@@ -1,4 +1,5 @@
 /** Everything that one DataVolume depends on, read from the caches into one value, the clock included. */
+import {configName} from '../api/cdi-config.ts';
 import type {DataVolume} from '../api/datavolume.ts';
 import {mayHoldDiskImage, rememberedDiskBytes} from '../api/disk-size.ts';
 import type {PersistentVolume, PersistentVolumeClaim, StorageClass} from '../api/kubernetes.ts';
@@ -8,6 +9,7 @@ import {isRefusal, parseSource, type Source, type SourceReference, type SourceRe
 import {dataSourcesByTarget, resolveFromCaches} from '../datasource/observe.ts';
 import {describe} from '../disksize/decide.ts';
 import {sizePodOf} from '../disksize/observe.ts';
+import {hasFeatureGate} from '../cdiconfig/feature-gates.ts';
 import type {Caches} from '../kube/caches.ts';
 import * as resources from '../kube/resources.ts';
 import type {Index} from '../kube/store.ts';
@@ -103,8 +105,6 @@ export interface ObserveContext extends CloneContext {
 	/** Since when the storage can make this claim, in milliseconds since 1970; undefined: not yet. Default: since it exists. */
 	readonly makingSince?: (claim: PersistentVolumeClaim) => number | undefined;
 	readonly deadlines?: Deadlines;
-	/** CDI's feature gate DataVolumeClaimAdoption. Default false. */
-	readonly adoptsByDefault?: () => boolean;
 }
 
 /** Every index that {@link observe} reads by. */
@@ -238,7 +238,10 @@ export function observe(key: string, context: ObserveContext): Observed {
 			? caches.store(resources.persistentVolumes).get(undefined, claim.spec.volumeName)
 			: undefined,
 		claimClass: claim && caches.store(resources.storageClasses).get(undefined, claim.spec.storageClassName ?? ''),
-		adoptsByDefault: context.adoptsByDefault?.() ?? false,
+		adoptsByDefault: hasFeatureGate(
+			caches.store(resources.cdiConfigs).get(undefined, configName),
+			'DataVolumeClaimAdoption',
+		),
 		rendered,
 		clone,
 		measuring: measuringOf(caches, rendered, origin?.claim),

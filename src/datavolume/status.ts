@@ -84,7 +84,9 @@ function phaseOf(observed: Observed, plan: DataVolumePlan, outcome: Outcome): Da
 	const {claim, population} = observed;
 	if (plan.do === 'refuse') return refusalPhases[plan.reason];
 	if (outcome.invalid) return '';
-	if (plan.do === 'wait' && plan.reason === 'ClaimTerminating') return waitPhases[plan.reason];
+	// What fills a claim that goes says nothing any more.
+	const goes = plan.do === 'wait' && (plan.reason === 'ClaimTerminating' || plan.reason === 'ClaimMarkedForDeletion');
+	if (goes) return waitPhases[plan.reason];
 	if (claim?.status?.phase === 'Lost') return 'Failed';
 	if (claim?.status?.phase === 'Bound' && plan.do !== 'wait' && plan.do !== 'growClaim') return 'Succeeded';
 	if (claim && population) return populationPhase(population);
