@@ -156,7 +156,7 @@ describe('decide: a smart clone', () => {
 			const given = decision ? {decision} : ready();
 			const plan = of(
 				{...given, inherits: labels},
-				{cloneSource: cloneSource({of: {kind: 'PersistentVolumeClaim', name: 'golden'}})},
+				{cloneSource: cloneSource({namespace: 'images', of: {kind: 'PersistentVolumeClaim', name: 'golden'}})},
 			);
 			expect(plan).toMatchObject({claim: {metadata: {labels}}});
 		}

@@ -88,6 +88,7 @@ export type DataVolumePlan =
 			/** The DataSource. */
 			readonly reference: {readonly namespace: string; readonly name: string};
 			readonly source: CloneableSource;
+			readonly labels: Readonly<Record<string, string>>;
 	  }
 	| {readonly do: 'createImportSource'; readonly source: VolumeImportSource}
 	| {readonly do: 'createCloneSource'; readonly source: VolumeCloneSource}
@@ -670,11 +671,11 @@ function start(observed: Observed, dataVolume: DataVolume, source: Source | Sour
 function startFromReference(
 	observed: Observed,
 	dataVolume: DataVolume,
-	{recorded, now, to}: ObservedReference,
+	{recorded, now, to, inherits}: ObservedReference,
 ): DataVolumePlan | undefined {
 	const {clone, rendered} = observed;
 	if (isProblem(now)) return recorded ? undefined : wait(now.reason, now.message);
-	const record: DataVolumePlan = {do: 'recordSource', dataVolume, reference: to, source: now};
+	const record: DataVolumePlan = {do: 'recordSource', dataVolume, reference: to, source: now, labels: inherits};
 	if (!clone || isRenderProblem(rendered)) return undefined;
 	if (!recorded) return clone.problem ? undefined : (notQuiet(clone) ?? record);
 	const isGone = clone.problem?.reason === 'CloneWithoutSource' && (clone.serving?.state ?? 'none') === 'none';

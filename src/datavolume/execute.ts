@@ -115,11 +115,12 @@ async function annotate<T extends PersistentVolumeClaim | DataVolume>(
  */
 async function recordSource(
 	{api, uid, signal}: ExecuteContext,
-	{dataVolume: {metadata}, reference, source}: Extract<DataVolumePlan, {do: 'recordSource'}>,
+	{dataVolume: {metadata}, reference, source, labels}: Extract<DataVolumePlan, {do: 'recordSource'}>,
 ): Promise<void> {
 	const live = await resolveLive(api, reference, signal);
 	if (!live || isResolveProblem(live) || !isSameSource(live, source)) return;
-	const patch = {metadata: {annotations: {[annotations.resolvedSource]: formatRecord(uid, source)}}};
+	const record = {[annotations.resolvedSource]: formatRecord(uid, source)};
+	const patch = {metadata: {annotations: record, ...(Object.keys(labels).length > 0 && {labels})}};
 	const {resourceVersion} = metadata;
 	try {
 		await api.mergePatch(resources.dataVolumes, metadata, patch, {uid, resourceVersion, fieldManager, signal});
