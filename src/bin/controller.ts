@@ -185,6 +185,7 @@ const populate = makePopulate({
 		imagePullSecrets: (config['image-pull-secrets'] ?? '').split(',').filter((name) => name !== ''),
 	},
 	importProxy: () => importProxyOf(proxySettings, caches),
+	onRefused: (key) => dataVolumes.enqueue(key),
 });
 const progress = new ProgressBook({caches, clock: systemClock, onChange: (key) => dataVolumes.enqueue(key)});
 const sizes = makeDiskSizes({api, caches, clock: systemClock, log, settings: populate.settings});

@@ -29,7 +29,7 @@ function kindOf({source}: Observed): Kind {
 	return source.kind === 'http' || source.kind === 'blank' ? 'import' : 'clone';
 }
 
-function populationPhase({stage, way}: Population): DataVolumePhase {
+function populationPhase({stage, way, reason}: Population): DataVolumePhase {
 	const importing = way === 'import';
 	switch (stage) {
 		case 'failed':
@@ -37,7 +37,8 @@ function populationPhase({stage, way}: Population): DataVolumePhase {
 		case 'firstConsumer':
 			return 'PendingPopulation';
 		case 'waiting':
-			return importing ? 'Pending' : 'CloneScheduled';
+			// KubeVirt looks for a quota in this phase only.
+			return importing || reason === 'ErrExceededQuota' ? 'Pending' : 'CloneScheduled';
 		case 'scheduled':
 			return importing ? 'ImportScheduled' : way === 'restore' ? 'CloneFromSnapshotSourceInProgress' : 'CloneScheduled';
 		case 'running':

@@ -47,6 +47,10 @@ export type WaitReason =
 	| 'SnapshotNotReady'
 	/** A restore has no Pod that would be scheduled, and no node can take it now. */
 	| 'NoNode'
+	/** The API server refuses what is made for the target: see refusals.ts. */
+	| 'ErrExceededQuota'
+	| 'ErrCreatingPVCPrime'
+	| 'ErrStartingPod'
 	| 'PrimeBinding'
 	| 'WorkerStarting'
 	| 'WorkerRunning'

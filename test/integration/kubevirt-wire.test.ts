@@ -229,30 +229,55 @@ describe.concurrent('phases', () => {
 		await untilTold(wrong, 'Warning ImportFailed: Failed to import into PVC disk');
 	});
 
-	test('KubeVirt §1.4 Pending with ErrExceededQuota: is said while a quota refuses the claim, and ends when that is raised', async () => {
-		const namespace = await makeNamespace();
-		const quotas = {group: '', version: 'v1', plural: 'resourcequotas', kind: 'ResourceQuota', namespaced: true};
-		const metadata = {namespace, name: 'none'};
-		const allow = async (count: string) => {
-			const hard = {persistentvolumeclaims: count};
-			await api.mergePatch<KubeObject & {spec?: object}>(quotas, metadata, {spec: {hard}});
-			// What the controller manager would write.
-			const status = {hard, used: {persistentvolumeclaims: '0'}};
-			await api.mergePatchStatus<KubeObject & {status?: object}>(quotas, metadata, {status});
-		};
-		await api.create(quotas, {apiVersion: 'v1', kind: 'ResourceQuota', metadata});
-		await allow('0');
-		const dataVolume = await create(namespace, {storageClassName: 'late'});
+	test.each([
+		['the claim', 'persistentvolumeclaims', 0],
+		['the prime claim that it is filled through', 'persistentvolumeclaims', 1],
+		['the worker', 'pods', 0],
+	])(
+		'KubeVirt §1.4 Pending with ErrExceededQuota: while a quota refuses %s, until it is raised',
+		async (_, of, count) => {
+			const namespace = await makeNamespace();
+			const quotas = {group: '', version: 'v1', plural: 'resourcequotas', kind: 'ResourceQuota', namespaced: true};
+			const metadata = {namespace, name: 'none'};
+			const allow = async (most: number) => {
+				const hard = {[of]: String(most)};
+				await api.mergePatch<KubeObject & {spec?: object}>(quotas, metadata, {spec: {hard}});
+				// What the controller manager would write.
+				const status = {hard, used: {[of]: '0'}};
+				await api.mergePatchStatus<KubeObject & {status?: object}>(quotas, metadata, {status});
+			};
+			await api.create(quotas, {apiVersion: 'v1', kind: 'ResourceQuota', metadata});
+			await allow(count);
+			const dataVolume = await create(namespace);
+			const refused = await waitForDataVolume(
+				api,
+				dataVolume,
+				(now) => conditionOf(now, 'Bound')?.reason === 'ErrExceededQuota',
+			);
+			expect(refused.status?.phase).toBe('Pending');
+			expect(conditionOf(refused, 'Bound')).toMatchObject({status: 'False'});
+			expect(conditionOf(refused, 'Bound')?.message).toContain('exceeded quota: none');
+			await untilTold(dataVolume, `Warning ErrExceededQuota: ${conditionOf(refused, 'Bound')?.message}`);
+			await allow(9);
+			await inPhase(dataVolume, 'ImportScheduled');
+			await finishImport(api, dataVolume);
+			await inPhase(dataVolume, 'Succeeded');
+		},
+	);
+
+	test('CDI §2.4 ErrStartingPod: says why there is no worker', async () => {
+		const namespace = await makeBareNamespace(api);
+		const dataVolume = await create(namespace);
 		const refused = await waitForDataVolume(
 			api,
 			dataVolume,
-			(now) => conditionOf(now, 'Bound')?.reason === 'ErrExceededQuota',
+			(now) => conditionOf(now, 'Running')?.reason === 'ErrStartingPod',
 		);
-		expect(refused.status?.phase).toBe('Pending');
-		expect(conditionOf(refused, 'Bound')).toMatchObject({status: 'False'});
-		expect(conditionOf(refused, 'Bound')?.message).toContain('exceeded quota: none');
-		await allow('1');
-		await inPhase(dataVolume, 'PendingPopulation');
+		expect(refused.status?.phase).toBe('ImportScheduled');
+		expect(conditionOf(refused, 'Running')?.message).toContain('serviceaccount "default" not found');
+		await makeServiceAccount(api, namespace);
+		await finishImport(api, dataVolume);
+		await inPhase(dataVolume, 'Succeeded');
 	});
 });
 
