@@ -45,6 +45,9 @@ export const annotations = {
 	configAuthority: 'cdi.kubevirt.io/configAuthority',
 	/** Us -> us, durable. On CDIConfig: fields of its spec that come from the CDI object, by commas. */
 	mirroredFields: 'onesnap.io/mirrored-fields',
+	/** Us -> clients. On a claim: its worker's Pod, as virtctl asks for it; and that all its blocks are allocated, which KubeVirt asks (CDI). */
+	podPhase: 'cdi.kubevirt.io/storage.pod.phase',
+	preallocation: 'cdi.kubevirt.io/storage.preallocation',
 	/** Us and users -> us. On a claim: PriorityClass and service account of the Pods that fill it (CDI). */
 	podPriorityClass: 'cdi.kubevirt.io/storage.pod.priorityclassname',
 	podServiceAccount: 'cdi.kubevirt.io/storage.pod.serviceAccountName',

@@ -169,6 +169,7 @@ const populate = makePopulate({
 		imagePullSecrets: (config['image-pull-secrets'] ?? '').split(',').filter((name) => name !== ''),
 		importProxy,
 	},
+	onRefused: (key) => dataVolumes.enqueue(key),
 });
 const progress = new ProgressBook({caches, clock: systemClock, onChange: (key) => dataVolumes.enqueue(key)});
 const sizes = makeDiskSizes({api, caches, clock: systemClock, log, settings: populate.settings});

@@ -44,6 +44,8 @@ const byCopy: CloneDecision = {
 	declined: [{way: 'snapshot', code: 'NoVolumeSnapshotClass', message: 'create one'}],
 };
 
+const byDriver: CloneDecision = {way: 'csi-clone', route: 'csiClone', declined: []};
+
 const clone = observedClone;
 const ready = (minimumBytes = 1n << 30n): Partial<ObservedClone> => ({
 	serving: {state: 'ready', sharedSnapshot: 'shared', snapshotName: 'onesnap-1-0', minimumBytes},
@@ -146,6 +148,25 @@ describe('decide: a smart clone', () => {
 		const asked = {claim: restored(grows), volume: volume({capacity: '512Mi'})};
 		expect(of({}, asked)).toMatchObject({do: 'wait', reason: 'Growing'});
 		expect(of({}, {...asked, volume: volume()})).toEqual({do: 'nothing'});
+	});
+
+	test('has the labels of the instance type: on its claim at once, on itself with the next write', () => {
+		const labels = {'instancetype.kubevirt.io/default-instancetype': 'u1.medium'};
+		for (const decision of [undefined, byDriver, byCopy]) {
+			const given = decision ? {decision} : ready();
+			const plan = of(
+				{...given, inherits: labels},
+				{cloneSource: cloneSource({namespace: 'images', of: {kind: 'PersistentVolumeClaim', name: 'golden'}})},
+			);
+			expect(plan).toMatchObject({claim: {metadata: {labels}}});
+		}
+		const made = restored({phase: 'Bound', labels, annotations: {[annotations.cloneType]: 'csi-clone'}});
+		expect(of({}, {claim: made, volume: volume()})).toEqual({
+			do: 'markDataVolume',
+			dataVolume: cloning,
+			annotations: {[annotations.cloneType]: 'csi-clone'},
+			labels,
+		});
 	});
 
 	test('is grown once: what becomes of its source, or of the claim itself, later is none of this', () => {

@@ -32,6 +32,7 @@ import {
 	makePopulatedClaim,
 	makeRestoredClaim,
 } from './objects.ts';
+import {inheritedLabels} from './instancetype-labels.ts';
 import type {Observed, ObservedMaking} from './observe.ts';
 import {type CloneProblemReason, needsShared, type ObservedClone, requestWay} from './observe-clone.ts';
 import {isRenderProblem, type Rendered, type RenderProblem} from './render.ts';
@@ -93,6 +94,7 @@ export type DataVolumePlan =
 			/** The DataSource. */
 			readonly reference: {readonly namespace: string; readonly name: string};
 			readonly source: CloneableSource;
+			readonly labels: Readonly<Record<string, string>>;
 	  }
 	| {readonly do: 'createImportSource'; readonly source: VolumeImportSource}
 	| {readonly do: 'createCloneSource'; readonly source: VolumeCloneSource}
@@ -137,6 +139,7 @@ export type DataVolumePlan =
 			readonly do: 'markDataVolume';
 			readonly dataVolume: DataVolume;
 			readonly annotations: Readonly<Record<string, string>>;
+			readonly labels?: Readonly<Record<string, string>>;
 	  }
 	| {readonly do: 'growClaim'; readonly claim: PersistentVolumeClaim; readonly request: string}
 	| {readonly do: 'selectNode'; readonly claim: PersistentVolumeClaim; readonly node: string}
@@ -156,20 +159,25 @@ export function isMadeByDriver(claim: PersistentVolumeClaim): boolean {
 }
 
 /** What a DataVolume with a disk should say and does not. */
-function newsOf(
-	{clone}: Observed,
-	dataVolume: DataVolume,
-	claim: PersistentVolumeClaim,
-): Readonly<Record<string, string>> | undefined {
+function newsOf({clone}: Observed, dataVolume: DataVolume, claim: PersistentVolumeClaim): DataVolumePlan | undefined {
 	const {annotations: has = {}} = dataVolume.metadata;
 	const way = claim.metadata.annotations?.[annotations.cloneType];
-	const isNewWay = clone !== undefined && way !== undefined && way !== has[annotations.cloneType];
+	const isNew = way !== undefined && way !== has[annotations.cloneType];
+	const isNewWay = clone !== undefined && isNew && !isLeftAlone(claim, dataVolume);
 	const news = {
-		...(isNewWay && !isLeftAlone(claim, dataVolume) && {[annotations.cloneType]: way}),
+		...(isNewWay && {[annotations.cloneType]: way}),
 		...(isPopulatedFor(claim, dataVolume) &&
 			!isPrePopulated(dataVolume) && {[annotations.prePopulated]: claim.metadata.name}),
 	};
-	return Object.keys(news).length > 0 ? news : undefined;
+	if (Object.keys(news).length === 0) return undefined;
+	// A shared snapshot's clones have them since they were assigned. Once: what becomes of the claim's labels later is not ours.
+	const labels = isNewWay ? inheritedLabels(dataVolume, claim) : {};
+	return {
+		do: 'markDataVolume',
+		dataVolume,
+		annotations: news,
+		...(Object.keys(labels).length > 0 && {labels}),
+	};
 }
 
 /**
@@ -210,7 +218,7 @@ function tendBound(observed: Observed, dataVolume: DataVolume, claim: Persistent
 			`Claim ${claim.metadata.name} is being grown to ${claim.spec.resources?.requests?.['storage']}`,
 		);
 	const news = newsOf(observed, dataVolume, claim);
-	if (news) return {do: 'markDataVolume', dataVolume, annotations: news};
+	if (news) return news;
 	const {importSource, cloneSource, population} = observed;
 	// They stay until the prime claim is gone: without them nobody would know what it is for.
 	if (population && population.stage !== 'done') return nothing;
@@ -479,7 +487,8 @@ interface Start {
 
 function restore({dataVolume, clone, rendered, decision}: Start, name: string, rule?: ReuseRule): DataVolumePlan {
 	const request = restoreRequest(clone, rendered, clone.policy.equalSizeRestore);
-	const from = {kind: 'VolumeSnapshot', name, request, rule, ...provisionerOf(rendered)} as const;
+	const given = {name, request, rule, labels: clone.inherits, ...provisionerOf(rendered)};
+	const from = {kind: 'VolumeSnapshot', ...given} as const;
 	const claim = makeRestoredClaim(dataVolume, rendered.spec, from);
 	return {do: 'restoreClaim', claim, pace: paceOf(clone), decision, writer: writerAtCut(clone)};
 }
@@ -488,7 +497,7 @@ function cloneByDriver({dataVolume, clone, rendered, decision}: Start): DataVolu
 	const {equalSizeRestore, equalSizeCsiClone} = clone.policy;
 	const request = restoreRequest(clone, rendered, equalSizeRestore || equalSizeCsiClone);
 	const {declined} = decision;
-	const given = {name: clone.origin.name, request, declined, ...provisionerOf(rendered)};
+	const given = {name: clone.origin.name, request, declined, labels: clone.inherits, ...provisionerOf(rendered)};
 	const from = {kind: 'PersistentVolumeClaim', ...given} as const;
 	const claim = makeRestoredClaim(dataVolume, rendered.spec, from);
 	// The driver copies the claim as it is after this claim was made: fresh by itself.
@@ -512,7 +521,8 @@ function populate(observed: Observed, {dataVolume, clone, rendered, decision}: S
 			: {do: 'deleteCloneSource', source: cloneSource};
 	}
 	const permissive = rendered.sizedByDisk === true;
-	const claim = makePopulatedClaim(dataVolume, rendered.spec, {kind: 'clone', origin: from, decision, permissive});
+	const order = {kind: 'clone', origin: from, decision, permissive, labels: clone.inherits} as const;
+	const claim = makePopulatedClaim(dataVolume, rendered.spec, order);
 	return sourceObject(observed, dataVolume) ?? {do: 'createClaim', claim, decision};
 }
 
@@ -667,11 +677,11 @@ function start(observed: Observed, dataVolume: DataVolume, source: Source | Sour
 function startFromReference(
 	observed: Observed,
 	dataVolume: DataVolume,
-	{recorded, now, to}: ObservedReference,
+	{recorded, now, to, inherits}: ObservedReference,
 ): DataVolumePlan | undefined {
 	const {clone, rendered} = observed;
 	if (isProblem(now)) return recorded ? undefined : wait(now.reason, now.message);
-	const record: DataVolumePlan = {do: 'recordSource', dataVolume, reference: to, source: now};
+	const record: DataVolumePlan = {do: 'recordSource', dataVolume, reference: to, source: now, labels: inherits};
 	if (!clone || isRenderProblem(rendered)) return undefined;
 	if (!recorded) return clone.problem ? undefined : (notQuiet(clone) ?? record);
 	const isGone = clone.problem?.reason === 'CloneWithoutSource' && (clone.serving?.state ?? 'none') === 'none';

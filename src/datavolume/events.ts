@@ -29,7 +29,7 @@ const warnings = new Set([
 ]);
 
 /** The same of Running. */
-const workerTrouble = new Set(['Error', 'ChecksumError', 'ImagePullFailed']);
+const workerTrouble = new Set(['Error', 'ChecksumError', 'ImagePullFailed', 'ErrStartingPod', 'ErrCreatingPVCPrime']);
 
 const passing = new Set(['NotFound', 'Pending', 'RestoreWindowFull', 'SnapshotNotReady']);
 

@@ -95,8 +95,9 @@ async function annotate<T extends PersistentVolumeClaim | DataVolume>(
 	resource: Resource<T>,
 	{metadata}: T,
 	values: Readonly<Record<string, string>>,
+	labels?: Readonly<Record<string, string>>,
 ): Promise<void> {
-	const patch = {metadata: {annotations: values}};
+	const patch = {metadata: {annotations: values, ...(labels && {labels})}};
 	try {
 		await api.mergePatch<PersistentVolumeClaim | DataVolume>(resource, metadata, patch, {
 			uid: metadata.uid,
@@ -114,11 +115,12 @@ async function annotate<T extends PersistentVolumeClaim | DataVolume>(
  */
 async function recordSource(
 	{api, uid, signal}: ExecuteContext,
-	{dataVolume: {metadata}, reference, source}: Extract<DataVolumePlan, {do: 'recordSource'}>,
+	{dataVolume: {metadata}, reference, source, labels}: Extract<DataVolumePlan, {do: 'recordSource'}>,
 ): Promise<void> {
 	const live = await resolveLive(api, reference, signal);
 	if (!live || isResolveProblem(live) || !isSameSource(live, source)) return;
-	const patch = {metadata: {annotations: {[annotations.resolvedSource]: formatRecord(uid, source)}}};
+	const record = {[annotations.resolvedSource]: formatRecord(uid, source)};
+	const patch = {metadata: {annotations: record, ...(Object.keys(labels).length > 0 && {labels})}};
 	const {resourceVersion} = metadata;
 	try {
 		await api.mergePatch(resources.dataVolumes, metadata, patch, {uid, resourceVersion, fieldManager, signal});
@@ -183,7 +185,7 @@ export async function execute(context: ExecuteContext, plan: DataVolumePlan): Pr
 			return {};
 		}
 		case 'markDataVolume':
-			await annotate(context, resources.dataVolumes, plan.dataVolume, plan.annotations);
+			await annotate(context, resources.dataVolumes, plan.dataVolume, plan.annotations, plan.labels);
 			return {};
 		case 'adoptClaim':
 			await adopt(context, plan.claim, plan.dataVolume);

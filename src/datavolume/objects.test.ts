@@ -40,6 +40,11 @@ describe('makeClaim', () => {
 		});
 	});
 
+	test('has labels of what is cloned, unless the DataVolume says them itself', () => {
+		const labelled = makeClaim(of, {spec, labels: {app: 'golden', 'example.com/of': 'golden'}});
+		expect(labelled.metadata.labels).toMatchObject({app: 'mine', 'example.com/of': 'golden'});
+	});
+
 	test('does not take over where to clone from: what the user may not say, the controller must not say for him', () => {
 		const sly = {[annotations.dataSourceNamespace]: 'golden'};
 		const claimed = makeClaim({...of, metadata: {...of.metadata, annotations: sly}}, {spec});

@@ -52,6 +52,8 @@ const notForClaims: readonly string[] = [
 
 export interface ClaimWanted {
 	readonly spec: PersistentVolumeClaimSpec;
+	/** From what is cloned; the DataVolume's own win. */
+	readonly labels?: Readonly<Record<string, string>> | undefined;
 	readonly annotations?: Readonly<Record<string, string>>;
 }
 
@@ -69,6 +71,7 @@ export function makeClaim(dataVolume: DataVolume, wanted: ClaimWanted): Persiste
 				[labels.app]: 'containerized-data-importer',
 				[labels.managedBy]: managedByValue,
 				...(wanted.spec.volumeMode !== 'Block' && {[labels.fillingUpAlert]: 'disabled'}),
+				...wanted.labels,
 				...dataVolume.metadata.labels,
 			},
 			annotations: {
@@ -152,6 +155,7 @@ export function makePopulatedClaim(
 				readonly decision: CloneDecision;
 				/** May be smaller than the claim of its source: the disk fits. */
 				readonly permissive?: boolean;
+				readonly labels?: ClaimWanted['labels'];
 		  },
 ): PersistentVolumeClaim {
 	const clone = from.kind === 'clone' ? from : undefined;
@@ -167,7 +171,9 @@ export function makePopulatedClaim(
 				name: clone ? cloneSourceName(uid) : importSourceName(uid),
 			},
 		},
+		labels: clone?.labels,
 		annotations: {
+			[annotations.usePopulator]: 'true',
 			// Of one whose node is not known yet, nobody knows the way either: it is written when it is.
 			...(clone && clone.decision.route !== 'restoreOrCopy' && {[annotations.cloneType]: clone.decision.way}),
 			...(reason && {[annotations.cloneFallbackReason]: reason}),
@@ -183,6 +189,7 @@ export interface DriverOrigin {
 	readonly name: string;
 	readonly request: string;
 	readonly rule?: ReuseRule | undefined;
+	readonly labels?: ClaimWanted['labels'];
 	readonly declined?: CloneDecision['declined'];
 	/** Of a class that binds at once. */
 	readonly provisioner?: string | undefined;
@@ -214,6 +221,7 @@ export function makeRestoredClaim(
 				name: from.name,
 			},
 		},
+		labels: from.labels,
 		annotations: {
 			[annotations.cloneType]: way,
 			...(reason && {[annotations.cloneFallbackReason]: reason}),

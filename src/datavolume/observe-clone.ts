@@ -27,6 +27,7 @@ import {handleKey, volumesByHandle} from '../smartclone/writer-watch.ts';
 import {writersOf} from '../smartclone/writers.ts';
 import {authorizationProblem} from './authorization.ts';
 import {type GaveUp, gaveUpOf, isGivenUp} from './gave-up.ts';
+import {inheritedLabels} from './instancetype-labels.ts';
 import type {CloneOrigin} from './objects.ts';
 import {isRenderProblem, type Rendered, type RenderProblem} from './render.ts';
 import {assignmentOf, requestOf, writtenWay} from './requests.ts';
@@ -61,6 +62,8 @@ export interface ObservedClone {
 	readonly gaveUp: GaveUp;
 	/** Of the source, now. */
 	readonly writers: readonly Pod[];
+	/** Labels that the clone has from its source. */
+	readonly inherits: Readonly<Record<string, string>>;
 	/** The user wants no clone of a source that is written to. */
 	readonly wantsQuiet: boolean;
 }
@@ -236,6 +239,7 @@ export function observeClone(
 		policy,
 		gaveUp,
 		writers: origin.claim ? writersOf(caches, origin.claim) : [],
+		inherits: inheritedLabels(dataVolume, origin.claim, origin.snapshot),
 		wantsQuiet: dataVolume.metadata.annotations?.[annotations.consistency] === 'quiet',
 	};
 }

@@ -21,6 +21,7 @@ import {resolveProfile} from '../storageprofile/resolve.ts';
 import {volumesByHandle} from '../smartclone/writer-watch.ts';
 import {podsByClaim} from '../smartclone/writers.ts';
 import {type CloneContext, type ObservedClone, observeClone, observeOrigin} from './observe-clone.ts';
+import {inheritedLabels} from './instancetype-labels.ts';
 import {isRenderProblem, type Rendered, type RenderProblem, renderClaim} from './render.ts';
 import {dataVolumesByDataSource} from './requests.ts';
 import {followReference, isProblem, type ObservedReference, recordedSource} from './source-ref.ts';
@@ -125,6 +126,7 @@ function observeReference(caches: Caches, dataVolume: DataVolume, reference: Sou
 	const resolution = dataSource && resolveFromCaches(caches, dataSource);
 	return {
 		to: {namespace: reference.namespace, name: reference.name},
+		inherits: inheritedLabels(dataVolume, dataSource),
 		recorded: recordedSource(dataVolume),
 		now: followReference(dataVolume, reference, resolution),
 	};

@@ -40,6 +40,14 @@ const gaveUp = (way: CloneWay, uid = 'disk-uid') => ({
 	},
 });
 
+const prePopulated = {annotations: {...assignedTo(shared), [annotations.prePopulated]: ''}};
+const taken = claim({
+	name: 'disk',
+	phase: 'Pending',
+	owner: assigned(),
+	annotations: {[annotations.createdForDataVolume]: 'old'},
+});
+
 describe('assignedTo', () => {
 	test.each<CloneWay>(['snapshot', 'copy'])(
 		'a request that gave up its way, %s, needs the snapshot no longer',
@@ -55,6 +63,8 @@ describe('assignedTo', () => {
 		['open without a claim', assigned(), [], 'open'],
 		['open while its claim is restored', assigned(), [claim({name: 'disk', phase: 'Pending'})], 'open'],
 		['done when its claim is bound', assigned(), [claim({name: 'disk'})], 'done'],
+		['done when somebody else fills it', assigned(prePopulated), [], 'done'],
+		['done when it took over a claim of somebody else', assigned(), [taken], 'done'],
 		['done when it is being deleted', assigned({deleting: true, finalizers: ['x']}), [], 'done'],
 	])('a request is %s', (_, dataVolume_, claims, state) => {
 		expect(requestsOf([dataVolume_], claims).requests.assignedTo(assignment)).toEqual([
@@ -76,6 +86,22 @@ describe('assign', () => {
 		expect(await requests.assign(request(), assignment, 'GroupCommit', signal)).toBe('assigned');
 		server.deliverAll();
 		expect(requests.assignedTo(assignment)).toHaveLength(1);
+	});
+
+	const instancetype = {'instancetype.kubevirt.io/default-instancetype': 'u1.medium'};
+	const preference = {'instancetype.kubevirt.io/default-preference': 'fedora'};
+
+	test.each([
+		['gets the labels of the instance type', {team: 'a'}, {team: 'a', ...instancetype}],
+		['keeps its own', preference, preference],
+	] as const)('is one write, in which the DataVolume %s', async (_, labels, after) => {
+		const golden = claim({name: 'claim', labels: {...instancetype, team: 'golden'}});
+		const {server, requests} = requestsOf([dataVolume({source, labels})], [golden]);
+		const last = server.get(resources.persistentVolumeClaims, {namespace: 'ns', name: 'claim'});
+		await requests.assign(request(), assignment, 'GroupCommit', signal);
+		const written = server.get(resources.dataVolumes, {namespace: 'ns', name: 'disk'});
+		expect(written?.metadata.labels).toEqual(after);
+		expect(Number(written?.metadata.resourceVersion) - Number(last?.metadata.resourceVersion)).toBe(1);
 	});
 
 	test.each<[string, DataVolume[]]>([

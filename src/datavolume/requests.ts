@@ -12,6 +12,7 @@ import {type CloneWay, cloneWays} from '../smartclone/strategy.ts';
 import {controllerOf, isMadeFor, isPrePopulated} from './claim-standing.ts';
 import {gaveUpOf, isGivenUp} from './gave-up.ts';
 import {cloneSourceOf} from './source-ref.ts';
+import {inheritedLabels} from './instancetype-labels.ts';
 
 /**
  * The SharedSnapshot that this very DataVolume was assigned to. The annotation ends with the DataVolume's own UID: one
@@ -127,6 +128,11 @@ export function makeCloneRequests(api: KubeApi, caches: Caches): CloneRequests {
 				});
 		},
 		async assign(request, assignment, rule, signal) {
+			const seen = caches.store(resources.dataVolumes).get(request.namespace, request.name);
+			if (seen?.metadata.uid !== request.uid) return 'gone';
+			if (assignmentOf(seen) !== request.assigned) return 'changed';
+			const source = caches.store(resources.persistentVolumeClaims).get(request.source.namespace, request.source.name);
+			const labels = inheritedLabels(seen, source);
 			const patch = {
 				metadata: {
 					annotations: {
@@ -134,11 +140,10 @@ export function makeCloneRequests(api: KubeApi, caches: Caches): CloneRequests {
 						[annotations.reuseRule]: rule,
 						[annotations.cloneType]: request.way,
 					},
+					// A write that is made anyway.
+					...(Object.keys(labels).length > 0 && {labels}),
 				},
 			};
-			const seen = caches.store(resources.dataVolumes).get(request.namespace, request.name);
-			if (seen?.metadata.uid !== request.uid) return 'gone';
-			if (assignmentOf(seen) !== request.assigned) return 'changed';
 			// A leader before this one may have assigned it, and made its claim already, which a late cache does not show: by
 			// the version the server refuses to have that overwritten.
 			const {uid, resourceVersion} = seen.metadata;

@@ -247,8 +247,8 @@ describe('what a DataSource leads to', () => {
 });
 
 describe('recordSource', () => {
-	/** What is on the DataVolume after the plan was carried out on this server. */
-	async function recorded(seen: KubeObject, ...onServer: readonly KubeObject[]) {
+	/** The DataVolume after the plan was carried out on this server. */
+	async function written(seen: KubeObject, ...onServer: readonly KubeObject[]) {
 		const server = new ModelServer(
 			() => 0,
 			() => {},
@@ -267,9 +267,21 @@ describe('recordSource', () => {
 			signal: new AbortController().signal,
 		};
 		await execute(context, plan);
-		const after = server.get(resources.dataVolumes, own.metadata);
+		return server.get(resources.dataVolumes, own.metadata);
+	}
+
+	/** What its record says. */
+	async function recorded(seen: KubeObject, ...onServer: readonly KubeObject[]) {
+		const after = await written(seen, ...onServer);
 		return after && recordedSource(after);
 	}
+
+	test('writes the labels of the instance type with it, as they are on the DataSource', async () => {
+		const labels = {'instancetype.kubevirt.io/default-preference': 'fedora'};
+		const labelled = dataSource({source: {pvc: golden}, labels: {...labels, team: 'golden'}});
+		expect((await written(labelled, labelled))?.metadata.labels).toEqual(labels);
+		expect((await written(pointing(golden), pointing(golden)))?.metadata.labels).toBeUndefined();
+	});
 
 	test('writes what the DataSource still says', async () => {
 		expect(await recorded(pointing(golden), pointing(golden))).toEqual(asSource(golden));

@@ -17,6 +17,8 @@ import type {CloneProblem} from './observe-clone.ts';
 export interface ObservedReference {
 	/** The DataSource. */
 	readonly to: {readonly namespace: string; readonly name: string};
+	/** Labels that the DataVolume has from the DataSource: before those of what is cloned. */
+	readonly inherits: Readonly<Record<string, string>>;
 	/** What is written on the DataVolume. */
 	readonly recorded: CloneableSource | undefined;
 	/** What the DataSource says now, or why that cannot be cloned. */

@@ -29,7 +29,7 @@ function kindOf({source}: Observed): Kind {
 	return source.kind === 'http' || source.kind === 'blank' ? 'import' : 'clone';
 }
 
-function populationPhase({stage, way}: Population): DataVolumePhase {
+function populationPhase({stage, way, reason}: Population): DataVolumePhase {
 	const importing = way === 'import';
 	switch (stage) {
 		case 'failed':
@@ -37,7 +37,8 @@ function populationPhase({stage, way}: Population): DataVolumePhase {
 		case 'firstConsumer':
 			return 'PendingPopulation';
 		case 'waiting':
-			return importing ? 'Pending' : 'CloneScheduled';
+			// KubeVirt looks for a quota in this phase only.
+			return importing || reason === 'ErrExceededQuota' ? 'Pending' : 'CloneScheduled';
 		case 'scheduled':
 			return importing ? 'ImportScheduled' : way === 'restore' ? 'CloneFromSnapshotSourceInProgress' : 'CloneScheduled';
 		case 'running':
@@ -84,7 +85,9 @@ function phaseOf(observed: Observed, plan: DataVolumePlan, outcome: Outcome): Da
 	const {claim, population} = observed;
 	if (plan.do === 'refuse') return refusalPhases[plan.reason];
 	if (outcome.invalid) return '';
-	if (plan.do === 'wait' && plan.reason === 'ClaimTerminating') return waitPhases[plan.reason];
+	// What fills a claim that goes says nothing any more.
+	const goes = plan.do === 'wait' && (plan.reason === 'ClaimTerminating' || plan.reason === 'ClaimMarkedForDeletion');
+	if (goes) return waitPhases[plan.reason];
 	if (claim?.status?.phase === 'Lost') return 'Failed';
 	if (claim?.status?.phase === 'Bound' && plan.do !== 'wait' && plan.do !== 'growClaim') return 'Succeeded';
 	if (claim && population) return populationPhase(population);

@@ -19,6 +19,7 @@ import type {WorkerSettings} from './objects.ts';
 import {type OwnSettings, workerSettings} from './worker-settings.ts';
 import {claimsBySource, cloneSourcesByOrigin, observe, sourceRefOf, targetKeyOf} from './observe.ts';
 import {addPopulationIndexes, type Population, populationOf} from './population.ts';
+import {refusalOf, Refusals} from './refusals.ts';
 
 /** The watches tell of every change; this is for the ones that no watch shows, a Secret that appears for example. */
 const safetyNetMs = 60_000;
@@ -38,6 +39,8 @@ export interface PopulateOptions {
 	readonly log: Logger;
 	readonly clock: Clock;
 	readonly settings: OwnSettings;
+	/** Told with the target's `namespace/name` when the API server refuses what is made for it, and when it does so no more. */
+	readonly onRefused?: (targetKey: string) => void;
 }
 
 export interface Populate {
@@ -65,6 +68,11 @@ export function makePopulate(options: PopulateOptions): Populate {
 			.byIndex(cloneSourcesByOrigin.name, `${kind}/${namespace}/${name}`)
 			.flatMap((source) => ofSource('VolumeCloneSource', source.metadata));
 
+	const refusals = new Refusals();
+	caches.onChange(resources.persistentVolumeClaims, ({type, object}) => {
+		if (type === 'delete') refusals.forget(object.metadata.uid ?? '');
+	});
+
 	async function reconcile(key: string, round: Round): Promise<ReconcileResult> {
 		const observed = observe(key, caches, clock.now());
 		const plan = decide(observed, settingsNow());
@@ -75,8 +83,21 @@ export function makePopulate(options: PopulateOptions): Populate {
 			round.log.debug({plan: plan.do, reason: plan.do === 'wait' ? plan.reason : plan.failure}, 'population waits');
 			return {recheckAfterMs: plan.do === 'wait' && soonAgain.has(plan.reason) ? workerRetryMs : safetyNetMs};
 		}
+		const uid = observed.target?.metadata.uid ?? '';
+		try {
+			await execute(api, plan, round.signal);
+		} catch (error) {
+			const refusal = refusalOf(plan, error);
+			if (!refusal || !observed.target) throw error;
+			round.log.debug({plan: plan.do, reason: refusal.reason, message: refusal.message}, 'population is refused');
+			if (refusals.remember(uid, refusal)) {
+				events.record(observed.target, {type: 'Warning', ...refusal});
+				options.onRefused?.(key);
+			}
+			return {recheckAfterMs: workerRetryMs};
+		}
+		if (refusals.forget(uid)) options.onRefused?.(key);
 		round.log.info({plan: plan.do}, 'population step');
-		await execute(api, plan, round.signal);
 		if (plan.do === 'moveVolume') volumesMovedTotal.inc();
 		if (plan.do === 'createWorker') workersStartedTotal.inc({program: plan.pod.spec.containers[0]?.name ?? ''});
 		return {recheckAfterMs: nextStepMs};
@@ -121,6 +142,12 @@ export function makePopulate(options: PopulateOptions): Populate {
 	return {
 		controller,
 		settings: settingsNow,
-		populationOf: (claim) => populationOf(claim, {caches, settings: settingsNow(), nowMs: clock.now()}),
+		populationOf: (claim) =>
+			populationOf(claim, {
+				caches,
+				settings: settingsNow(),
+				nowMs: clock.now(),
+				refusal: refusals.of(claim.metadata.uid ?? ''),
+			}),
 	};
 }

@@ -19,7 +19,7 @@ import {diskSizeAnnotations} from '../api/disk-size.ts';
 import {annotations, cdiGroup} from '../api/names.ts';
 import {decide, populatedAnnotation, restoresDirectly, waitsForConsumer} from './decide.ts';
 import {eventOf} from './events.ts';
-import type {WorkerSettings} from './objects.ts';
+import {makeImporterPod, type WorkerSettings} from './objects.ts';
 import type {ClaimCloneOrder, Observed, Order, SnapshotCloneOrder} from './observe.ts';
 import {describe as describePopulation} from './population.ts';
 
@@ -103,6 +103,40 @@ function world(given: Partial<Observed> = {}): Observed {
 }
 
 const planOf = (given: Partial<Observed> = {}) => decide(world(given), settings);
+
+describe('what the target says of its content when it gets it', () => {
+	const annotationsOf = (given: Partial<Observed>) => {
+		const plan = planOf({primeVolume: primeVolume(), ...given});
+		return plan.do === 'moveVolume' ? plan.annotations : plan;
+	};
+	const allocated = made({
+		phase: 'Bound',
+		annotations: {[populatedAnnotation]: 'true', [annotations.preallocation]: 'true'},
+	});
+	const imported = {[annotations.podPhase]: 'Succeeded', [annotations.contentType]: 'kubevirt'};
+
+	test('of an import: that its worker succeeded, and what it is', () => {
+		expect(annotationsOf({prime: populated})).toEqual(imported);
+		const archive: Observed['order'] = {
+			kind: 'import',
+			source: importSource({spec: {source: {blank: {}}, contentType: 'archive'}}),
+		};
+		expect(annotationsOf({prime: populated, order: archive})).toMatchObject({[annotations.contentType]: 'archive'});
+	});
+
+	test('that every block is allocated, where the worker was told to', () => {
+		const blank = importSource({spec: {source: {blank: {}}, preallocation: true}});
+		const pod = {...makeImporterPod(target(), bound, blank, settings), status: succeeded.status ?? {}};
+		expect(planOf({prime: bound, worker: pod})).toMatchObject({do: 'recordPopulated', preallocated: true});
+		expect(planOf({prime: bound, worker: succeeded})).toMatchObject({do: 'recordPopulated', preallocated: false});
+		expect(annotationsOf({prime: allocated})).toEqual({...imported, [annotations.preallocation]: 'true'});
+	});
+
+	test('of a copy: nothing but that', () => {
+		expect(annotationsOf({prime: populated, order: cloneOrder()})).toEqual({});
+		expect(annotationsOf({prime: allocated, order: cloneOrder()})).toEqual({[annotations.preallocation]: 'true'});
+	});
+});
 
 describe('an import, step by step', () => {
 	test.each<[string, Partial<Observed>, object]>([

@@ -21,6 +21,7 @@ import {
 	makeImportPrivate,
 	makePrimeClaim,
 	makeReceiverPod,
+	hasPreallocated,
 	makeSenderPod,
 	requestBytes,
 	senderAddressOf,
@@ -47,6 +48,10 @@ export type WaitReason =
 	| 'SnapshotNotReady'
 	/** A restore has no Pod that would be scheduled, and no node can take it now. */
 	| 'NoNode'
+	/** The API server refuses what is made for the target: see refusals.ts. */
+	| 'ErrExceededQuota'
+	| 'ErrCreatingPVCPrime'
+	| 'ErrStartingPod'
 	| 'PrimeBinding'
 	| 'WorkerStarting'
 	| 'WorkerRunning'
@@ -80,9 +85,15 @@ export type PopulatePlan =
 			readonly claim: PersistentVolumeClaim;
 			readonly annotations: Readonly<Record<string, string>>;
 	  }
-	| {readonly do: 'recordPopulated'; readonly prime: PersistentVolumeClaim}
+	| {readonly do: 'recordPopulated'; readonly prime: PersistentVolumeClaim; readonly preallocated: boolean}
 	| {readonly do: 'grow'; readonly prime: PersistentVolumeClaim; readonly request: string}
-	| {readonly do: 'moveVolume'; readonly volume: PersistentVolume; readonly target: PersistentVolumeClaim};
+	| {
+			readonly do: 'moveVolume';
+			readonly volume: PersistentVolume;
+			readonly target: PersistentVolumeClaim;
+			/** What the target is to say of its content. */
+			readonly annotations: Readonly<Record<string, string>>;
+	  };
 
 /** On a prime claim: its content is complete. Written by us after the worker's success, read by us before the move. */
 export const populatedAnnotation = 'onesnap.io/populated';
@@ -379,7 +390,9 @@ function tendWorker(observed: Observed, worker: Pod, prime: PersistentVolumeClai
 	switch (worker.status?.phase) {
 		case 'Succeeded': {
 			const result = workerEnd(worker)?.result;
-			if (result?.outcome === 'succeeded') return rememberDisk(observed, result) ?? {do: 'recordPopulated', prime};
+			if (result?.outcome === 'succeeded') {
+				return rememberDisk(observed, result) ?? {do: 'recordPopulated', prime, preallocated: hasPreallocated(worker)};
+			}
 			if (result?.outcome === 'failed') return {do: 'giveUp', failure: result.reason, message: result.message};
 			// Exit code 0 without a word of its own: not a worker of ours, or its message was lost. Do it again.
 			return replaceWorker(worker, nowMs);
@@ -413,8 +426,21 @@ function isComplete({prime}: Observed, order: Order): boolean {
 	return order.kind === 'cloneSnapshot' && isRestore(prime);
 }
 
+/** Tools ask the claim, not the Pod, which is gone by now. */
+function newsOfTarget(order: Order, prime: PersistentVolumeClaim, target: PersistentVolumeClaim) {
+	const {[annotations.contentType]: contentType} = target.metadata.annotations ?? {};
+	return {
+		...(order.kind === 'import' && {
+			[annotations.podPhase]: 'Succeeded',
+			[annotations.contentType]: contentType ?? order.source?.spec.contentType ?? 'kubevirt',
+		}),
+		...(prime.metadata.annotations?.[annotations.preallocation] === 'true' && {[annotations.preallocation]: 'true'}),
+	};
+}
+
 /** The target binds only to a volume that is large enough, and says nothing where it is not. */
-function handOver({prime, primeVolume, worker, sender}: Observed, target: PersistentVolumeClaim): PopulatePlan {
+function handOver(observed: Observed, target: PersistentVolumeClaim, order: Order): PopulatePlan {
+	const {prime, primeVolume, worker, sender} = observed;
 	if (!prime) return {do: 'nothing'};
 	if (worker && !worker.metadata.deletionTimestamp) return {do: 'deletePod', pod: worker, why: 'Finished'};
 	if (worker) return wait('WorkerLeaving', `Pod ${worker.metadata.name} is being deleted`);
@@ -428,7 +454,7 @@ function handOver({prime, primeVolume, worker, sender}: Observed, target: Persis
 	const has = parseQuantity(primeVolume.spec.capacity?.['storage'] ?? '0') ?? 0n;
 	if (has < wants)
 		return wait('Growing', `Volume ${primeVolume.metadata.name} is being grown to ${formatQuantity(wants)}`);
-	return {do: 'moveVolume', volume: primeVolume, target};
+	return {do: 'moveVolume', volume: primeVolume, target, annotations: newsOfTarget(order, prime, target)};
 }
 
 function sourceProblem(
@@ -478,5 +504,5 @@ export function decide(observed: Observed, settings: WorkerSettings): PopulatePl
 	const missing = sourceProblem(observed, target, settings.overheadOf);
 	if (missing) return missing;
 	if (!prime) return createPrime(observed, target, order);
-	return isComplete(observed, order) ? handOver(observed, target) : fill(observed, target, order, settings);
+	return isComplete(observed, order) ? handOver(observed, target, order) : fill(observed, target, order, settings);
 }

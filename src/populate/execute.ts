@@ -1,14 +1,32 @@
 /** A plan as API calls. What is refused here is looked at again in the next round. */
 import {randomBytes} from 'node:crypto';
-import {fieldManager} from '../api/names.ts';
+import type {PersistentVolumeClaim} from '../api/kubernetes.ts';
+import {annotations, fieldManager} from '../api/names.ts';
 import {copyKeyBytes, copyKeyFile} from '../api/worker-contract.ts';
 import {annotateExactly} from '../kube/annotate.ts';
 import type {KubeApi} from '../kube/client.ts';
 import {createOnce} from '../kube/create-once.ts';
 import {deleteExactly} from '../kube/delete-exactly.ts';
-import {isNotFound} from '../kube/errors.ts';
+import {isConflict, isNotFound} from '../kube/errors.ts';
 import * as resources from '../kube/resources.ts';
 import {populatedAnnotation, type PopulatePlan} from './decide.ts';
+
+/** The target as it is then. */
+async function describeTarget(
+	api: KubeApi,
+	{target, annotations}: Extract<PopulatePlan, {do: 'moveVolume'}>,
+	signal: AbortSignal,
+): Promise<PersistentVolumeClaim | undefined> {
+	const {uid} = target.metadata;
+	const claims = resources.persistentVolumeClaims;
+	if (Object.keys(annotations).length === 0) return api.find(claims, target.metadata, {signal});
+	try {
+		return await api.mergePatch(claims, target.metadata, {metadata: {annotations}}, {uid, fieldManager, signal});
+	} catch (error) {
+		if (isNotFound(error) || isConflict(error)) return undefined;
+		throw error;
+	}
+}
 
 /**
  * Moves a volume: its claimRef names the target from now on, the volume controller binds them. Read live just before, and
@@ -20,7 +38,7 @@ async function moveVolume(
 	plan: Extract<PopulatePlan, {do: 'moveVolume'}>,
 	signal: AbortSignal,
 ): Promise<void> {
-	const target = await api.find(resources.persistentVolumeClaims, plan.target.metadata, {signal});
+	const target = await describeTarget(api, plan, signal);
 	const live = target?.metadata.uid === plan.target.metadata.uid ? target : undefined;
 	if (!live || live.metadata.deletionTimestamp || live.spec.volumeName) return;
 	const {namespace, name, uid, resourceVersion} = live.metadata;
@@ -39,6 +57,8 @@ async function moveVolume(
 		{resourceVersion: plan.volume.metadata.resourceVersion, fieldManager, signal},
 	);
 }
+
+const preallocated = {[annotations.preallocation]: 'true'};
 
 function withKey(secret: resources.DataObject): resources.DataObject {
 	return {...secret, data: {[copyKeyFile]: randomBytes(copyKeyBytes).toString('base64')}};
@@ -74,7 +94,7 @@ export async function execute(api: KubeApi, plan: PopulatePlan, signal: AbortSig
 			const patch =
 				plan.do === 'grow'
 					? {spec: {resources: {requests: {storage: plan.request}}}}
-					: {metadata: {annotations: {[populatedAnnotation]: 'true'}}};
+					: {metadata: {annotations: {[populatedAnnotation]: 'true', ...(plan.preallocated && preallocated)}}};
 			try {
 				await api.mergePatch(claims, plan.prime.metadata, patch, {fieldManager, signal});
 			} catch (error) {

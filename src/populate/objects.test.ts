@@ -137,6 +137,13 @@ describe.each([
 		expect(pod.metadata.labels?.[labels.targetUid]).toBe('target-uid');
 	});
 
+	test('gets no sidecar, which would keep it from ending', () => {
+		expect(pod.metadata.annotations).toMatchObject({
+			'sidecar.istio.io/inject': 'false',
+			'linkerd.io/inject': 'disabled',
+		});
+	});
+
 	test('is told sizes as decimal bytes', () => {
 		const task = taskOf(pod);
 		if ('requestedBytes' in task) expect(task.requestedBytes).toMatch(/^\d+$/);
@@ -271,6 +278,27 @@ describe('importer', () => {
 		expect(JSON.stringify(pod.spec.affinity)).toContain('"values":["node-7"]');
 		expect(pod.spec.nodeName).toBeUndefined();
 		expect(importer.spec.affinity).toBeUndefined();
+	});
+});
+
+describe('annotations of the target', () => {
+	const asked = {
+		'k8s.v1.cni.cncf.io/networks': 'storage',
+		'v1.multus-cni.io/default-network': 'other',
+		'sidecar.istio.io/inject': 'true',
+	};
+	const annotated = claim({name: 'target', annotations: {...asked, 'example.com/a': 'b'}});
+
+	test('about networks and sidecars are those of its worker Pods, and no others', () => {
+		const made = makeImporterPod(annotated, prime, importSource(), settings);
+		expect(made.metadata.annotations).toMatchObject(asked);
+		expect(made.metadata.annotations).not.toHaveProperty(['example.com/a']);
+	});
+
+	test('are not passed to another namespace', () => {
+		const made = makeCopierPod({...copy, target: annotated, prime: claim({name: 'prime', namespace: 'images'})});
+		expect(made.metadata.annotations).toMatchObject({'sidecar.istio.io/inject': 'false'});
+		expect(made.metadata.annotations).not.toHaveProperty(['k8s.v1.cni.cncf.io/networks']);
 	});
 });
 

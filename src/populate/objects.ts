@@ -213,6 +213,19 @@ interface WorkerPod {
 	readonly settings: WorkerSettings;
 }
 
+/** A sidecar would keep a Pod from ending. */
+const withoutSidecars = {'sidecar.istio.io/inject': 'false', 'linkerd.io/inject': 'disabled'};
+/** Of the target's author, who may not say them for another namespace. */
+const passedToPods = [
+	'k8s.v1.cni.cncf.io/networks',
+	'v1.multus-cni.io/default-network',
+	...Object.keys(withoutSidecars),
+];
+
+function pick(from: Readonly<Record<string, string>> = {}, names: readonly string[]): Record<string, string> {
+	return Object.fromEntries(Object.entries(from).filter(([name]) => names.includes(name)));
+}
+
 /** Restricted by the Pod Security Standards: also a block device needs no privilege. No token, no service links. */
 function makeWorkerPod(worker: WorkerPod): Pod {
 	const {target, prime, settings} = worker;
@@ -223,6 +236,8 @@ function makeWorkerPod(worker: WorkerPod): Pod {
 		: worker.beside?.spec.nodeAffinity?.required?.nodeSelectorTerms;
 	// An account of the target's namespace; a copy runs in the source's.
 	const isAtHome = worker.namespace === target.metadata.namespace;
+	const asked = isAtHome ? target.metadata.annotations : undefined;
+	const book = bookkeeping(target, worker.component);
 	const serviceAccountName = isAtHome ? target.metadata.annotations?.[annotations.podServiceAccount] : undefined;
 	return {
 		apiVersion: 'v1',
@@ -230,7 +245,8 @@ function makeWorkerPod(worker: WorkerPod): Pod {
 		metadata: {
 			name: worker.name,
 			namespace: worker.namespace,
-			...bookkeeping(target, worker.component),
+			...book,
+			annotations: {...book.annotations, ...withoutSidecars, ...pick(asked, passedToPods)},
 			ownerReferences: [ownedBy(prime)],
 		},
 		spec: {
@@ -556,12 +572,21 @@ export function makeReceiverPod(wanted: CopyWanted, senderAddress: string): Pod 
 	});
 }
 
+function taskOf(worker: Pod): CopierTask | ImportTask | undefined {
+	const text = worker.spec.containers[0]?.env?.find(({name}) => name === workerTaskVariable)?.value;
+	return text === undefined ? undefined : (JSON.parse(text) as CopierTask | ImportTask);
+}
+
+/** Whether it was told to allocate every block. */
+export function hasPreallocated(worker: Pod): boolean {
+	const task = taskOf(worker);
+	return task !== undefined && 'preallocation' in task && task.preallocation;
+}
+
 /** Where a receiver was told to find its sender; undefined of any other worker. */
 export function senderAddressOf(worker: Pod): string | undefined {
-	const text = worker.spec.containers[0]?.env?.find(({name}) => name === workerTaskVariable)?.value;
-	if (text === undefined) return undefined;
-	const task = JSON.parse(text) as CopierTask | ImportTask;
-	return 'role' in task && task.role === 'receive' ? task.sender.host : undefined;
+	const task = taskOf(worker);
+	return task && 'role' in task && task.role === 'receive' ? task.sender.host : undefined;
 }
 
 /** The Secret of a copy's two Pods without its key, which is drawn when it is written. Goes with the prime claim. */

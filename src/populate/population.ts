@@ -10,6 +10,7 @@ import {podsByClaim} from '../smartclone/writers.ts';
 import {decide, type PopulatePlan, type WaitReason, workerEnd} from './decide.ts';
 import type {WorkerSettings} from './objects.ts';
 import {claimsByTarget, type Observed, observe, podsByTarget} from './observe.ts';
+import {type Refusal, unlessRefused} from './refusals.ts';
 
 export type PopulationStage =
 	/** Something is missing that is not ours to make; `reason` says what. */
@@ -23,7 +24,10 @@ export interface Population {
 	readonly restarts: number;
 	/** The last try of the worker that will be made again, if it ended badly. */
 	readonly lastFailure: string | undefined;
-	/** A running worker Pod's container state, as the kubelet words it: `ContainerCreating`, `ImagePullBackOff`, … */
+	/**
+	 * A worker Pod's container state, as the kubelet words it: `ContainerCreating`, `ImagePullBackOff`, …; or why there is no
+	 * such Pod: `ErrStartingPod`, `ErrCreatingPVCPrime`.
+	 */
 	readonly podReason: string | undefined;
 	readonly podMessage: string | undefined;
 	readonly podRunning: boolean;
@@ -67,6 +71,9 @@ const waitStages: Readonly<Record<WaitReason, PopulationStage>> = {
 	CloneValidationFailed: 'waiting',
 	SnapshotNotReady: 'waiting',
 	NoNode: 'waiting',
+	ErrExceededQuota: 'waiting',
+	ErrCreatingPVCPrime: 'scheduled',
+	ErrStartingPod: 'scheduled',
 	PrimeBinding: 'scheduled',
 	WorkerStarting: 'scheduled',
 	WorkerRunning: 'running',
@@ -93,6 +100,8 @@ export function describe(observed: Observed, plan: PopulatePlan): Population {
 		({type, status}) => type === 'PodScheduled' && status === 'False',
 	);
 	const waiting = late?.status?.containerStatuses?.[0]?.state?.waiting;
+	const isRefused = plan.do === 'wait' && (plan.reason === 'ErrCreatingPVCPrime' || plan.reason === 'ErrStartingPod');
+	const refused = isRefused ? plan : undefined;
 	const running = status?.state?.running !== undefined && late === worker;
 	const began = worker !== undefined && (running || (status?.restartCount ?? 0) > 0);
 	const stage = stageOf(plan, observed);
@@ -104,8 +113,8 @@ export function describe(observed: Observed, plan: PopulatePlan): Population {
 		message: plan.do === 'wait' || plan.do === 'giveUp' ? plan.message : '',
 		restarts: status?.restartCount ?? 0,
 		lastFailure: late && lastFailureOf(late),
-		podReason: unschedulable ? 'Unschedulable' : waiting?.reason,
-		podMessage: unschedulable?.message ?? waiting?.message,
+		podReason: refused?.reason ?? (unschedulable ? 'Unschedulable' : waiting?.reason),
+		podMessage: refused?.message ?? unschedulable?.message ?? waiting?.message,
 		podRunning: running,
 	};
 }
@@ -121,10 +130,15 @@ export interface PopulationContext {
 	readonly caches: Caches;
 	readonly settings: WorkerSettings;
 	readonly nowMs: number;
+	/** What the API server said to the last try, if it said no. */
+	readonly refusal?: Refusal | undefined;
 }
 
 /** How far the filling of this claim is. No I/O. */
-export function populationOf(claim: PersistentVolumeClaim, {caches, settings, nowMs}: PopulationContext): Population {
+export function populationOf(
+	claim: PersistentVolumeClaim,
+	{caches, settings, nowMs, refusal}: PopulationContext,
+): Population {
 	const observed = observe(keyOf(claim), caches, nowMs);
-	return describe(observed, decide(observed, settings));
+	return describe(observed, unlessRefused(decide(observed, settings), refusal));
 }

@@ -1,7 +1,10 @@
 /** Storage without a driver: what the provisioner, the binder and the snapshotter would write, a test writes itself. */
+import type {DataVolume} from '../../src/api/datavolume.ts';
 import type {Event} from '../../src/api/event.ts';
-import type {ObjectMeta, PersistentVolumeClaim} from '../../src/api/kubernetes.ts';
+import type {ContainerStatus, ObjectMeta, PersistentVolumeClaim, Pod} from '../../src/api/kubernetes.ts';
+import {importerPodName, primeClaimName} from '../../src/api/names.ts';
 import type {VolumeSnapshot} from '../../src/api/snapshot.ts';
+import {formatTerminationMessage} from '../../src/api/worker-contract.ts';
 import type {KubeClient} from '../../src/kube/client.ts';
 import * as resources from '../../src/kube/resources.ts';
 import {until} from '../cluster/until.ts';
@@ -95,6 +98,56 @@ export async function deleteClaim(api: KubeClient, {metadata}: PersistentVolumeC
 	await api.delete(resources.persistentVolumeClaims, metadata, {uid: metadata.uid});
 	const patch = {metadata: {finalizers: null}} as object;
 	await api.mergePatch(resources.persistentVolumeClaims, metadata, patch, {uid: metadata.uid});
+}
+
+/** Made by the controller manager in each namespace: without it no Pod is admitted. */
+export async function makeServiceAccount(api: KubeClient, namespace: string): Promise<void> {
+	const address = {group: '', version: 'v1', plural: 'serviceaccounts', kind: 'ServiceAccount', namespaced: true};
+	await api.create(address, {apiVersion: 'v1', kind: 'ServiceAccount', metadata: {namespace, name: 'default'}});
+}
+
+/** The importer Pod of this DataVolume, once it is made. */
+export async function importerOf(api: KubeClient, {metadata}: Pick<DataVolume, 'metadata'>): Promise<Pod> {
+	const {namespace = ''} = metadata;
+	return until(`the importer of ${namespace}/${metadata.name}`, async () => {
+		const claim = await api.find(resources.persistentVolumeClaims, metadata);
+		return claim && api.find(resources.pods, {namespace, name: importerPodName(claim.metadata.uid ?? '')});
+	});
+}
+
+/** What the kubelet writes of a Pod's only container. */
+export async function report(
+	api: KubeClient,
+	pod: Pod,
+	phase: 'Pending' | 'Running' | 'Succeeded',
+	container: Partial<ContainerStatus>,
+): Promise<void> {
+	const name = pod.spec.containers[0]?.name ?? '';
+	const status = {
+		phase,
+		containerStatuses: [{name, image: '', imageID: '', ready: false, restartCount: 0, ...container}],
+	};
+	await api.mergePatchStatus(resources.pods, pod.metadata, {status});
+}
+
+/** What kubelet, provisioner and binder do of an import until its disk is there. */
+export async function finishImport(api: KubeClient, dataVolume: DataVolume): Promise<void> {
+	const pod = await importerOf(api, dataVolume);
+	const {namespace = ''} = dataVolume.metadata;
+	const claim = await api.get(resources.persistentVolumeClaims, dataVolume.metadata);
+	const primeName = primeClaimName(claim.metadata.uid ?? '');
+	const prime = await api.get(resources.persistentVolumeClaims, {namespace, name: primeName});
+	const {spec} = await bind(api, prime);
+	const volumeName = spec.volumeName ?? '';
+	const message = formatTerminationMessage({outcome: 'succeeded', message: 'imported'});
+	await report(api, pod, 'Succeeded', {state: {terminated: {exitCode: 0, message}}});
+	await until('the volume is moved', async () => {
+		const {spec: moved} = await api.get(resources.persistentVolumes, {name: volumeName});
+		return moved.claimRef?.uid === claim.metadata.uid ? true : undefined;
+	});
+	await api.mergePatch(resources.persistentVolumeClaims, claim.metadata, {spec: {volumeName}});
+	const capacity = claim.spec.resources?.requests ?? {};
+	await api.mergePatchStatus(resources.persistentVolumeClaims, claim.metadata, {status: {phase: 'Bound', capacity}});
 }
 
 /** The VolumeSnapshot of this claim that the controller makes next, after those that are known. */

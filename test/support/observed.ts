@@ -28,6 +28,7 @@ export function observedClone(given: Partial<ObservedClone> = {}): ObservedClone
 		policy: defaultPolicy,
 		gaveUp: nothingGivenUp,
 		writers: [],
+		inherits: {},
 		wantsQuiet: false,
 		...given,
 	};
