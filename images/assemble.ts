@@ -28,9 +28,10 @@ export interface LockedPackage {
 
 /** Direct dependencies that an image does without, with all that only they need. */
 const leftOut = {
-	controller: [],
+	// What only the kubectl plugins print with.
+	controller: ['yaml'],
 	// A worker never talks to the API server, and this one is the largest package by far; it writes its log lines itself.
-	worker: ['@kubernetes/client-node', 'pino'],
+	worker: ['@kubernetes/client-node', 'pino', 'yaml'],
 } as const;
 
 /** Every file gets this time, so that unchanged content is an unchanged layer. */
