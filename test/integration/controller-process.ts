@@ -20,8 +20,12 @@ function hasEnded(child: ChildProcess): boolean {
 	return child.exitCode !== null || child.signalCode !== null;
 }
 
-/** Returns when its caches are filled: from then on it leads, or waits until it may. */
-export async function startController(kubeconfig: string, identity: string): Promise<ControllerProcess> {
+/** @param settings more flags of it. Returns when its caches are filled: from then on it leads, or waits until it may. */
+export async function startController(
+	kubeconfig: string,
+	identity: string,
+	settings: readonly string[] = [],
+): Promise<ControllerProcess> {
 	const port = await findFreePort('127.0.0.1');
 	const args = [
 		program,
@@ -29,6 +33,7 @@ export async function startController(kubeconfig: string, identity: string): Pro
 		`--identity=${identity}`,
 		`--port=${port}`,
 		'--worker-image=worker.example.com/worker:test',
+		...settings,
 	];
 	const child = spawn(process.execPath, args, {stdio: ['ignore', 'pipe', 'pipe']});
 	let log = '';

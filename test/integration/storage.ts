@@ -69,6 +69,7 @@ export async function bind(api: KubeClient, {metadata, spec}: PersistentVolumeCl
 	const volumeName = `volume-${uid}`;
 	const {accessModes = [], storageClassName = '', volumeMode = 'Filesystem'} = spec;
 	const storage = spec.resources?.requests?.['storage'] ?? '';
+	const {provisioner} = await api.get(resources.storageClasses, {name: storageClassName});
 	await api.create(resources.persistentVolumes, {
 		apiVersion: 'v1',
 		kind: 'PersistentVolume',
@@ -79,7 +80,7 @@ export async function bind(api: KubeClient, {metadata, spec}: PersistentVolumeCl
 			storageClassName,
 			volumeMode,
 			claimRef: {apiVersion: 'v1', kind: 'PersistentVolumeClaim', namespace, name, uid},
-			csi: {driver, volumeHandle: volumeName},
+			csi: {driver: provisioner, volumeHandle: volumeName},
 		},
 	});
 	await api.mergePatch(resources.persistentVolumeClaims, metadata, {spec: {volumeName}});

@@ -37,7 +37,7 @@ function renderWaiting({reason, message, toDo}: Waiting, columns: number): strin
 
 function renderWay({way, state, how, reasons}: WayTold, isSame: boolean, columns: number): string {
 	const at = {width: 12, columns, margin: 2};
-	if (state === 'taken') return beside(way, `taken: ${how}`, at);
+	if (how !== undefined) return beside(way, `${state}: ${how}`, at);
 	if (state === 'not needed') return beside(way, state, at);
 	if (reasons.length === 0) return beside(way, isSame ? 'not possible, for the same reason' : 'not taken', at);
 	const told = reasons.map(

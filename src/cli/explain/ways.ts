@@ -19,8 +19,8 @@ export interface WayReason extends DeclinedReason {
 
 export interface WayTold {
 	readonly way: CloneWay;
-	readonly state: 'taken' | 'not possible' | 'not needed';
-	/** Of the one that is taken. */
+	readonly state: 'taken' | 'open' | 'not possible' | 'not needed';
+	/** Of the one that is taken, and of those that are still open. */
 	readonly how?: string;
 	readonly reasons: readonly WayReason[];
 }
@@ -48,8 +48,7 @@ export function ruleOf({dataVolume, observed: {claim}}: Sight): RuleTold | undef
 
 const routes: Readonly<Record<CloneRoute, string>> = {
 	restore: 'the storage restores it from the snapshot: no block is copied where the storage shares them',
-	restoreOrCopy:
-		'the storage is local to a node: restored if its first consumer runs where the source is, else copied; known when the consumer has a node',
+	restoreOrCopy: 'the storage is local to a node: restored if the first consumer runs on the node of the source',
 	csiClone: 'the storage driver clones the source claim',
 	copySnapshot: 'a Pod copies it from a restore of the snapshot, so that the source may be in use meanwhile',
 	copyClaim: 'a Pod copies it from the source claim itself, while nobody writes to that',
@@ -70,6 +69,8 @@ interface Taken {
 	readonly way: CloneWay;
 	readonly how: string;
 	readonly reasonsOf: (way: CloneWay) => readonly WayReason[];
+	/** Known when the first consumer has a node. */
+	readonly isOpen?: boolean;
 }
 
 /** As it is written on the claim that was made, in the words of that moment. */
@@ -103,6 +104,7 @@ function decided({isJudged, observed}: Sight): Taken | undefined {
 	return {
 		way,
 		how: routes[route],
+		isOpen: route === 'restoreOrCopy',
 		reasonsOf: (of) => declined.filter((reason) => reason.way === of).map(withRemedy),
 	};
 }
@@ -119,6 +121,13 @@ export function waysOf(sight: Sight): readonly WayTold[] {
 	const order: readonly CloneWay[] = isDriverFirst
 		? ['csi-clone', 'snapshot', 'copy']
 		: ['snapshot', ...byDriver, 'copy'];
+	if (taken.isOpen) {
+		return order.map((way): WayTold => {
+			if (way === 'csi-clone') return {way, state: 'not needed', reasons: []};
+			const how = way === 'snapshot' ? taken.how : 'if it runs on another node';
+			return {way, state: 'open', how, reasons: []};
+		});
+	}
 	const at = order.indexOf(taken.way);
 	return order.map((way, index): WayTold => {
 		if (way === taken.way) return {way, state: 'taken', how: taken.how, reasons: []};
