@@ -14,12 +14,7 @@ export async function compileKubectl(project: string, folder: string): Promise<v
 	await rm(folder, {recursive: true, force: true});
 	const input = Object.fromEntries(programs.map((name) => [name, path.join(project, `src/bin/${name}.ts`)]));
 	await using bundle = await rolldown({input, platform: 'node', cwd: project});
-	await bundle.write({
-		dir: folder,
-		format: 'esm',
-		minify: {mangle: false, compress: true},
-		chunkFileNames: '[name].js',
-	});
+	await bundle.write({dir: folder, format: 'esm', minify: 'dce-only', chunkFileNames: '[name].js'});
 }
 
 if (import.meta.main) {

@@ -1,5 +1,4 @@
 #!/usr/bin/env node
-import {dv} from '../cli/program.ts';
-import {start} from '../cli/start.ts';
+import {launch} from '../cli/launch.ts';
 
-await start(dv);
+await launch('dv');

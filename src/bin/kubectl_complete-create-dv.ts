@@ -1,5 +1,4 @@
 #!/usr/bin/env node
-import {completeCreateDv} from '../cli/program.ts';
-import {start} from '../cli/start.ts';
+import {launch} from '../cli/launch.ts';
 
-await start(completeCreateDv);
+await launch('completeCreateDv');

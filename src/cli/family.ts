@@ -5,6 +5,7 @@ import {annotations, labels} from '../api/names.ts';
 import type {SharedSnapshot} from '../api/sharedsnapshot.ts';
 import type {VolumeSnapshot} from '../api/snapshot.ts';
 import {assignmentOf} from '../datavolume/requests.ts';
+import {cloneSourceOf} from '../datavolume/source-ref.ts';
 import {keyOf} from '../kube/object-key.ts';
 import {assignmentTo} from '../smartclone/requests.ts';
 import {askedSizeOf, wayOf} from './state.ts';
@@ -68,15 +69,17 @@ export function treeOf({golden, claim, driver, shared, snapshots, dataVolumes, c
 		);
 	for (const {metadata, spec} of snapshots) {
 		if (spec.source.persistentVolumeClaimName !== golden.name || metadata.labels?.[labels.sharedSnapshotUid]) continue;
-		const disks = take(({spec: {source}}) => {
-			const {namespace, name} = source?.snapshot ?? {};
+		const disks = take((dataVolume) => {
+			const {namespace, name} = cloneSourceOf(dataVolume).snapshot ?? {};
 			return namespace === golden.namespace && name === metadata.name;
 		});
 		if (disks.length > 0)
 			branches.push({text: `snapshot ${metadata.name}, ${plural(disks.length, 'clone')}`, leaves: disks});
 	}
-	const isOfGolden = ({spec: {source}}: DataVolume) =>
-		source?.pvc?.namespace === golden.namespace && source.pvc.name === golden.name;
+	const isOfGolden = (dataVolume: DataVolume) => {
+		const {namespace, name} = cloneSourceOf(dataVolume).pvc ?? {};
+		return namespace === golden.namespace && name === golden.name;
+	};
 	const hasWay = (way: string | undefined) => (dataVolume: DataVolume) =>
 		isOfGolden(dataVolume) && dataVolume.metadata.annotations?.[annotations.cloneType] === way;
 	const groups: readonly (readonly [string, readonly Branch[]])[] = [

@@ -7,9 +7,10 @@ import {tmpdir} from 'node:os';
 import path from 'node:path';
 import {afterAll, beforeAll, describe, expect, test} from 'vitest';
 import {findCondition} from '../../src/api/conditions.ts';
+import type {DataSourceSource} from '../../src/api/data-source.ts';
 import type {DataVolume, DataVolumeSource} from '../../src/api/datavolume.ts';
 import type {PersistentVolumeClaim, StorageClass} from '../../src/api/kubernetes.ts';
-import {annotations, copierPodName, importerPodName} from '../../src/api/names.ts';
+import {annotations, cdiVersion, copierPodName, importerPodName} from '../../src/api/names.ts';
 import {formatTerminationMessage, type WorkerFailure} from '../../src/api/worker-contract.ts';
 import type {Explanation} from '../../src/cli/explain/explanation.ts';
 import {dv} from '../../src/cli/program.ts';
@@ -112,7 +113,7 @@ interface Wanted {
 
 function create(namespace: string, {name = 'disk', source, notes, storage = {}}: Wanted = {}): Promise<DataVolume> {
 	return api.create(resources.dataVolumes, {
-		apiVersion: 'cdi.kubevirt.io/v1beta1',
+		apiVersion: cdiVersion,
 		kind: 'DataVolume',
 		metadata: {namespace, name, ...(notes && {annotations: notes})},
 		spec: {
@@ -120,6 +121,18 @@ function create(namespace: string, {name = 'disk', source, notes, storage = {}}:
 			storage: {storageClassName: 'standard', resources: {requests: {storage: '1Gi'}}, ...storage},
 		},
 	});
+}
+
+function makeDataSource(namespace: string, source: DataSourceSource) {
+	const metadata = {namespace, name: 'stable'};
+	return api.create(resources.dataSources, {apiVersion: cdiVersion, kind: 'DataSource', metadata, spec: {source}});
+}
+
+function createFrom(namespace: string): Promise<DataVolume> {
+	const storage = {storageClassName: 'standard'};
+	const spec = {sourceRef: {kind: 'DataSource', name: 'stable'}, storage};
+	const metadata = {namespace, name: 'disk'};
+	return api.create(resources.dataVolumes, {apiVersion: cdiVersion, kind: 'DataVolume', metadata, spec});
 }
 
 const image = {http: {url: 'https://images.example.com/debian.qcow2'}};
@@ -310,6 +323,28 @@ const situations: readonly Situation[] = [
 		},
 		waits: 'CloneValidationFailed',
 		says: ['is smaller than the source', 'Create the DataVolume again with at least the size of the source'],
+	},
+	{
+		what: 'a DataSource, and what it leads to',
+		async arrange(namespace) {
+			const golden = await goldenIn(namespace);
+			await makeDataSource(namespace, {pvc: {namespace, name: 'golden'}});
+			const clone = await createFrom(namespace);
+			await cut(api, await nextSnapshot(api, golden), golden);
+			await claimOf(clone, 'snapshot');
+		},
+		waits: 'Restoring',
+		taken: 'snapshot',
+		says: ['Source     DataSource NS/stable, which is claim NS/golden: 1Gi'],
+	},
+	{
+		what: 'a DataSource that leads nowhere',
+		async arrange(namespace) {
+			await makeDataSource(namespace, {});
+			await waitForDataVolume(api, await createFrom(namespace), isBound('CloneWithoutSource'));
+		},
+		waits: 'CloneWithoutSource',
+		says: ['The DataSource NS/stable leads to no source'],
 	},
 	{
 		what: 'a source that does not exist',
@@ -542,6 +577,8 @@ test('explain tells of a clone from another namespace that nobody was asked abou
 	await waitForDataVolume(api, clone, isBound('CloneNotAuthorized'));
 	const {text, told} = await explained(namespace);
 	expect(told.waiting?.reason).toBe('CloneNotAuthorized');
-	expect(text).toContain('Let an administrator apply manifests/base/clone-authorization.yaml');
+	expect(text).toContain(
+		'install what asks (manifests/base/clone-authorization.yaml), then create the DataVolume again',
+	);
 	expect(text).toContain(`Source     claim ${elsewhere}/golden`);
 });

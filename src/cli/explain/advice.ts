@@ -30,7 +30,7 @@ const advice: Readonly<Record<AdviceReason, string>> = {
 	ErrClaimNotValid: 'Mend what the message names; a storage class that appears is found within ten seconds',
 	ErrResourceExists: 'Delete that claim if nobody needs it, or give the DataVolume another name',
 	CloneNotAuthorized:
-		'Let an administrator apply manifests/base/clone-authorization.yaml, then create the DataVolume again',
+		'As the message says: install what asks (manifests/base/clone-authorization.yaml), then create the DataVolume again so that it is asked',
 	CloneWithoutSource:
 		'Create the source, or correct spec.source in a new DataVolume; the clone goes on when the source is there',
 	CloneSourceNotReady: `${byItself} when the source is complete`,

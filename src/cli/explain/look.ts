@@ -55,23 +55,10 @@ const ofOtherNamespaces: ReadonlySet<Resource<KubeObject>> = new Set<Resource<Ku
 	resources.validatingAdmissionPolicyBindings,
 ]);
 
-/** Its own, and those of what it is made from. */
-async function namespacesOf(
-	api: LookWanted['api'],
-	{metadata, spec}: DataVolume,
-	signal: AbortSignal,
-): Promise<string[]> {
-	const {source, sourceRef} = spec;
-	const {namespace = ''} = metadata;
-	const reference = sourceRef && {namespace: sourceRef.namespace ?? namespace, name: sourceRef.name};
-	const found = reference && (await api.find(resources.dataSources, reference, {signal}).catch(ignoreForbidden));
-	const through = [found?.status?.source, found?.spec.source].flatMap((each) => [each?.pvc, each?.snapshot]);
-	const named = [source?.pvc, source?.snapshot, reference, ...through].map((each) => each?.namespace);
-	return [...new Set([namespace, ...named])].filter((each) => each !== undefined);
-}
-
-function ignoreForbidden(error: unknown): undefined {
-	if (!isForbidden(error)) throw error;
+/** Its own, and that of what it is made from: no DataSource leads anywhere else. */
+function namespacesOf({metadata, spec: {source, sourceRef}}: DataVolume): string[] {
+	const named = [source?.pvc, source?.snapshot, sourceRef].map((each) => each?.namespace);
+	return [...new Set([metadata.namespace, ...named])].flatMap((each) => each || []);
 }
 
 interface Missed extends Unread {
@@ -159,7 +146,7 @@ export async function look({api, namespace, name, nowMs, signal}: LookWanted): P
 	const found = await api.find(resources.dataVolumes, {namespace, name}, {signal});
 	// Its kind, too, may be missing: the next request says so.
 	if (!found) throw await noSuch(api, namespace, name, signal);
-	const namespaces = await namespacesOf(api, found, signal);
+	const namespaces = namespacesOf(found);
 	const missed: Missed[] = [];
 	const kinds = [...cachedKinds, {resource: failures.resource}];
 	const caches = new Caches({api: within(api, namespaces, missed), kinds, log: silentLogger});

@@ -1,5 +1,6 @@
 /** What a disk waits for, or why it will not be made. Pure. */
 import {findCondition} from '../../api/conditions.ts';
+import {cloneSourceOf} from '../../datavolume/source-ref.ts';
 import * as resources from '../../kube/resources.ts';
 import type {Population} from '../../populate/population.ts';
 import {heldUpBy} from '../state.ts';
@@ -46,7 +47,7 @@ function progressOfSource({caches, observed}: Sight): string {
 
 /** What the shared snapshot waits for in turn. */
 function sharingOf({caches, dataVolume}: Sight): string {
-	const {pvc} = dataVolume.spec.source ?? {};
+	const {pvc} = cloneSourceOf(dataVolume);
 	const open = caches
 		.store(resources.sharedSnapshots)
 		.list()

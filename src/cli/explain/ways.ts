@@ -2,6 +2,7 @@
 import {annotations} from '../../api/names.ts';
 import type {ReuseRule} from '../../api/sharedsnapshot.ts';
 import {gaveUpOf} from '../../datavolume/gave-up.ts';
+import {cloneSourceOf} from '../../datavolume/source-ref.ts';
 import {
 	type CloneRoute,
 	type CloneWay,
@@ -111,11 +112,11 @@ function decided({isJudged, observed}: Sight): Taken | undefined {
 
 /** Empty where no way is known yet, or where it is no clone. */
 export function waysOf(sight: Sight): readonly WayTold[] {
-	const {source} = sight.dataVolume.spec;
-	if (!source?.pvc && !source?.snapshot && !sight.observed.clone) return [];
+	const source = cloneSourceOf(sight.dataVolume);
+	if (!source.pvc && !source.snapshot && !sight.observed.clone) return [];
 	const taken = written(sight) ?? decided(sight);
 	if (!taken) return [];
-	const isSnapshot = source?.snapshot !== undefined || sight.observed.clone?.origin.kind === 'VolumeSnapshot';
+	const isSnapshot = source.snapshot !== undefined || sight.observed.clone?.origin.kind === 'VolumeSnapshot';
 	const byDriver: readonly CloneWay[] = isSnapshot ? [] : ['csi-clone'];
 	const isDriverFirst = sight.observed.clone?.policy.csiClone === 'first' && !isSnapshot;
 	const order: readonly CloneWay[] = isDriverFirst
