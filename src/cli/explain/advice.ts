@@ -53,6 +53,9 @@ const advice: Readonly<Record<AdviceReason, string>> = {
 	StorageClassMissing: 'Create the storage class, or name another one in a new DataVolume',
 	StorageClassNotCsi: 'Name the storage class of a CSI driver in a new DataVolume',
 	SourceObjectMissing: 'Create the object that the dataSourceRef of the claim names',
+	ImportProxyNotValid: 'Let an administrator correct the proxy under importProxy of the CDIConfig "config"',
+	ErrCreatingPVCPrime: 'Mend what the API server says of the claim through which the disk is filled: it is tried again',
+	ErrStartingPod: 'Mend what the API server says of the worker Pod, a policy or its service account: it is tried again',
 	ProxyCertificatesMissing:
 		"Let an administrator create the ConfigMap with the proxy's certificates; it is looked for every ten seconds",
 	PrimeBinding: 'Wait for the storage to make the volume that is filled; the events of that claim show what it says',

@@ -1,4 +1,5 @@
 /** One look at all that a DataVolume depends on, through the eyes of the controller: its caches, its observe, its decide. */
+import {clusterSettings} from '../../cdiconfig/settings.ts';
 import type {DataVolume} from '../../api/datavolume.ts';
 import type {Event} from '../../api/event.ts';
 import type {KubeObject} from '../../api/kubernetes.ts';
@@ -112,21 +113,18 @@ async function listWhole<T extends KubeObject>(
 	}
 }
 
-/** What the controller runs with where nobody set it; what a DataVolume waits for hardly depends on it. */
-const filesystemOverhead = 0.06;
-
 function judge(caches: Caches, key: string, nowMs: number): {observed: Observed; plan: DataVolumePlan} {
 	addIndexes(caches);
 	addSharingIndexes(caches);
 	addPopulationIndexes(caches);
-	const settings = {image: '', filesystemOverhead, imagePullSecrets: []};
+	// Neither the image nor the proxy of a Pod that is made says anything about what a DataVolume waits for.
+	const settings = {...clusterSettings(caches), image: '', importProxy: undefined};
 	const observed = observe(key, {
 		caches,
 		// What it has in memory only, and says again after each restart.
 		waiting: new WaitingRequests(() => {}),
 		lost: {messageOf: () => undefined},
 		percentOf: () => undefined,
-		filesystemOverhead,
 		populationOf: (claim) => populationOf(claim, {caches, settings, nowMs}),
 		now: () => nowMs,
 	});
