@@ -69,7 +69,7 @@ describe('parseSource', () => {
 		['two sources', {http: {url}, blank: {}}, {}, 'Invalid', /Multiple Data volume sources: http, blank/],
 		['an empty URL', {http: {url: ''}}, {}, 'Invalid', /empty/],
 		['no URL', {http: {url: 'disk.qcow2'}}, {}, 'Invalid', /not a URL/],
-		['another scheme', {http: {url: 'ftp://example.com/x'}}, {}, 'Invalid', /scheme ftp/],
+		['another scheme', {http: {url: 'ftp://example.com/x'}}, {}, 'Invalid', /scheme: ftp/],
 		['a bad checksum', {http: {url, checksum: 'md5:12'}}, {}, 'Invalid', /32 hexadecimal digits/],
 	])('%s is refused', (_, source, spec, reason, message) => {
 		const refused = parse(source, spec);

@@ -39,15 +39,15 @@ export function checksumViolation(checksum: string): string | undefined {
 }
 
 function urlViolation(url: string): string | undefined {
-	if (url === '') return 'spec.source.http.url is empty';
+	if (url === '') return 'spec.source source URL is empty';
 	let parsed: URL;
 	try {
 		parsed = new URL(url);
 	} catch {
-		return 'spec.source.http.url is not a URL';
+		return 'Invalid source URL: spec.source.http.url is not a URL';
 	}
 	if (parsed.protocol !== 'http:' && parsed.protocol !== 'https:') {
-		return `spec.source.http.url has the scheme ${parsed.protocol.slice(0, -1)}; http and https are possible`;
+		return `Invalid source URL scheme: ${parsed.protocol.slice(0, -1)}; http and https are possible`;
 	}
 	return undefined;
 }

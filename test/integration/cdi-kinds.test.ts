@@ -346,7 +346,7 @@ const accepted: [string, Kind, {readonly spec: object; readonly status?: object}
 						certConfigMap: 'c',
 						extraHeaders: ['a: b'],
 						secretExtraHeaders: ['h'],
-						checksum: 'md5:0',
+						checksum: `sha256:${'a'.repeat(64)}`,
 						insecureSkipVerify: true,
 					},
 				},

@@ -97,20 +97,6 @@ const refused: readonly Refused[] = [
 		message: 'ContentType Archive cannot have block volumeMode',
 	},
 	{
-		what: 'a URL of another scheme',
-		spec: {source: {http: {url: 'ftp://images.example.com/disk'}}, storage: standard},
-		phase: 'Failed',
-		reason: 'Invalid',
-		message: 'has the scheme ftp; http and https are possible',
-	},
-	{
-		what: 'a checksum that is none',
-		spec: {source: {http: {...image.http, checksum: 'sha256:abc'}}, storage: standard},
-		phase: 'Failed',
-		reason: 'Invalid',
-		message: 'Invalid checksum format: sha256 wants 64 hexadecimal digits after the colon',
-	},
-	{
 		what: 'a storage class that does not exist',
 		spec: {source: image, storage: {...gibibyte, storageClassName: 'other'}},
 		phase: '',
@@ -123,13 +109,6 @@ const refused: readonly Refused[] = [
 		phase: '',
 		reason: 'ErrClaimNotValid',
 		message: 'PVC spec is missing accessMode and no storageClass to choose profile',
-	},
-	{
-		what: 'a size below 1 MiB',
-		spec: {source: {blank: {}}, storage: {resources: {requests: {storage: '1Ki'}}, storageClassName: 'standard'}},
-		phase: '',
-		reason: 'ErrClaimNotValid',
-		message: 'PVC size should be at least 1MiB',
 	},
 	{
 		what: 'a storage class that is not CSI',

@@ -126,8 +126,8 @@ const importSources = {
 } as const;
 const nodeRequirements: Shape = [{'key!': 'string', 'operator!': 'string', values: ['string']}];
 const labelSelector: Shape = {matchLabels: {'*': 'string'}, matchExpressions: nodeRequirements};
-/** In CDI any strings in the schema, and these by the webhook. */
-const accessModes: Shape = ['ReadWriteOnce|ReadOnlyMany|ReadWriteMany|ReadWriteOncePod'];
+/** In CDI any strings in the schema, and these by the webhook, which names them in this order. */
+const accessModes: Shape = ['ReadOnlyMany|ReadWriteMany|ReadWriteOnce|ReadWriteOncePod'];
 const storage = {
 	accessModes,
 	volumeMode: 'Filesystem|Block',
