@@ -119,6 +119,7 @@ export function makeDataVolumeController(options: DataVolumeOptions): Controller
 		lost: options.lost,
 		populationOf: options.populationOf,
 		percentOf: options.percentOf,
+		sizeProblemOf: (key: string) => options.sizes?.problemOf(key),
 		now: () => clock.now(),
 	};
 

@@ -157,6 +157,19 @@ describe.concurrent('a clone without a size', () => {
 		expect(requestOf(await claimOf(clone))).toBe('2Gi');
 	});
 
+	test('is told of a quota that takes no Pod', async () => {
+		const namespace = await makeHome();
+		const quotas = {group: '', version: 'v1', plural: 'resourcequotas', kind: 'ResourceQuota', namespaced: true};
+		const hard = {pods: '0'};
+		const quota = {apiVersion: 'v1', kind: 'ResourceQuota', metadata: {namespace, name: 'none'}, spec: {hard}};
+		await api.create(quotas, quota);
+		// What the controller manager would write.
+		await api.mergePatchStatus(quotas, quota.metadata, {status: {hard, used: {pods: '0'}}} as object);
+		const golden = await makeBoundClaim(api, {namespace, name: 'golden'});
+		const clone = await create(namespace, 'clone', cloneOf(golden));
+		await measuring(clone, 'exceeded quota: none');
+	});
+
 	test('of what a DataSource leads to waits likewise', async () => {
 		const namespace = await makeHome();
 		const golden = await makeBoundClaim(api, {namespace, name: 'golden', storage: '5Gi'});
