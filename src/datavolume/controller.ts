@@ -119,6 +119,7 @@ export function makeDataVolumeController(options: DataVolumeOptions): Controller
 		lost: options.lost,
 		populationOf: options.populationOf,
 		percentOf: options.percentOf,
+		sizeProblemOf: (key: string) => options.sizes?.problemOf(key),
 		now: () => clock.now(),
 	};
 
@@ -175,8 +176,8 @@ export function makeDataVolumeController(options: DataVolumeOptions): Controller
 			{api, waiting, window, uid, wake, lost: options.lost, ...(options.sizes && {sizes: options.sizes}), signal},
 			plan,
 		);
-		const isStep = plan.do !== 'nothing' && plan.do !== 'refuse' && plan.do !== 'wait';
-		if (isStep) round.log[outcome.paced ? 'debug' : 'info']({plan: plan.do, paced: outcome.paced}, 'data volume step');
+		const waits = plan.do === 'nothing' || plan.do === 'refuse' || plan.do === 'wait' || plan.do === 'measureSource';
+		if (!waits) round.log[outcome.paced ? 'debug' : 'info']({plan: plan.do, paced: outcome.paced}, 'data volume step');
 		if (observed.dataVolume && !outcome.paced) tell(observed.dataVolume, plan);
 		if (plan.do === 'restoreClaim') showWindow(plan.claim);
 		return sooner(next(plan, outcome), await reports.report(observed, plan, outcome, signal));
@@ -215,16 +216,15 @@ export function makeDataVolumeController(options: DataVolumeOptions): Controller
 			watch(resources.persistentVolumes, ({spec: {claimRef}}) =>
 				ofSource(claimRef?.namespace, claimRef?.name ?? '').filter((key) => !claims.get(...split(key))),
 			),
-			// A worker concerns its target; one that mounts a source, those that wait until nobody writes to it.
+			// A worker concerns its target; one that mounts a source, those that wait until nobody writes to it or it tells its size.
 			watch(resources.pods, (pod) => {
 				const target = targetKeyOf(pod);
-				const waitingFor = podsByClaim
-					.keys(pod)
-					.flatMap((source) => dataVolumes.byIndex(dataVolumesBySource.name, source));
-				const quiet = waitingFor.filter(
-					({metadata}) => isSizePod(pod) || metadata.annotations?.[annotations.consistency] !== undefined,
-				);
-				return [...quiet.map(keyOf).filter((key) => !claims.get(...split(key))), ...(target ? [target] : [])];
+				const sources = podsByClaim.keys(pod);
+				const quiet = sources
+					.flatMap((source) => dataVolumes.byIndex(dataVolumesBySource.name, source))
+					.filter(({metadata}) => metadata.annotations?.[annotations.consistency] !== undefined);
+				const waitingFor = isSizePod(pod) ? sources.flatMap((source) => ofSource(...split(source))) : quiet.map(keyOf);
+				return [...waitingFor.filter((key) => !claims.get(...split(key))), ...(target ? [target] : [])];
 			}),
 			watch(resources.events, ({involvedObject: {namespace, name = ''}}) => {
 				const claim = claims.get(namespace, name);

@@ -150,7 +150,7 @@ export async function execute(context: ExecuteContext, plan: DataVolumePlan): Pr
 			await recordSource(context, plan);
 			return {};
 		case 'measureSource':
-			context.sizes?.ask(`${plan.source.namespace}/${plan.source.name}`, uid);
+			context.sizes?.ask(`${plan.source.namespace}/${plan.source.name}`, uid, wake);
 			return {};
 		case 'createImportSource':
 			await createOnce(api, resources.volumeImportSources, plan.source, signal);

@@ -10,6 +10,7 @@ import {dataSourcesByTarget, resolveFromCaches} from '../datasource/observe.ts';
 import {describe} from '../disksize/decide.ts';
 import {sizePodOf} from '../disksize/observe.ts';
 import type {Caches} from '../kube/caches.ts';
+import {keyOf} from '../kube/object-key.ts';
 import * as resources from '../kube/resources.ts';
 import type {Index} from '../kube/store.ts';
 import {claimsByTarget} from '../populate/observe.ts';
@@ -107,6 +108,8 @@ export interface ObserveContext extends CloneContext {
 	/** Since when the storage can make this claim, in milliseconds since 1970; undefined: not yet. Default: since it exists. */
 	readonly makingSince?: (claim: PersistentVolumeClaim) => number | undefined;
 	readonly deadlines?: Deadlines;
+	/** Why nobody can look how large the disk in the claim of this key is. */
+	readonly sizeProblemOf?: (key: string) => string | undefined;
 }
 
 /** Every index that {@link observe} reads by. */
@@ -185,12 +188,12 @@ function diskOf(
 }
 
 function measuringOf(
-	caches: Caches,
+	{caches, sizeProblemOf}: ObserveContext,
 	rendered: Rendered | RenderProblem,
 	source: PersistentVolumeClaim | undefined,
 ): string | undefined {
 	const isNeeded = isRenderProblem(rendered) && rendered.reason === 'SizeUnknown' && source !== undefined;
-	return isNeeded ? describe(source, sizePodOf(caches, source)) : undefined;
+	return isNeeded ? describe(source, sizePodOf(caches, source), sizeProblemOf?.(keyOf(source))) : undefined;
 }
 
 const nowhere: SourceRefusal = {reason: 'Invalid', message: ''};
@@ -253,7 +256,7 @@ export function observe(key: string, context: ObserveContext): Observed {
 		adoptsByDefault: settings.hasGate('DataVolumeClaimAdoption'),
 		rendered,
 		clone,
-		measuring: measuringOf(caches, rendered, origin?.claim),
+		measuring: measuringOf(context, rendered, origin?.claim),
 		snapshotLost: claim !== undefined && clone !== undefined && isSnapshotLost(caches, clone, claim, ownCloneSource),
 		making: claim && clone && claim.status?.phase !== 'Bound' ? observeMaking(context, claim, made) : undefined,
 		happened: prime && (prime.spec.dataSource ? 'snapshot' : 'copy'),

@@ -6,8 +6,10 @@ import type {KubeApi} from '../kube/client.ts';
 import {Controller, type ReconcileResult, watch} from '../kube/controller.ts';
 import {createOnce} from '../kube/create-once.ts';
 import {deleteExactly} from '../kube/delete-exactly.ts';
+import {ApiError} from '../kube/errors.ts';
 import {keyOf} from '../kube/object-key.ts';
 import * as resources from '../kube/resources.ts';
+import {workerRetryMs} from '../populate/decide.ts';
 import type {WorkerSettings} from '../populate/objects.ts';
 import type {Clock} from '../process/clock.ts';
 import type {Logger} from '../process/log.ts';
@@ -37,22 +39,32 @@ export interface DiskSizes {
 /** Whether a Pod of this name is one that looks into a claim. */
 export const isSizePod = ({metadata}: Pod): boolean => metadata.name.startsWith(sizeDetectionPodName(''));
 
-async function execute(api: KubeApi, plan: DiskSizePlan, signal: AbortSignal): Promise<void> {
+/** Resolves to why the API server takes no Pod, in its words: a quota, or who may make which Pods in the namespace. */
+async function createPod(api: KubeApi, pod: Pod, signal: AbortSignal): Promise<string | undefined> {
+	try {
+		await createOnce(api, resources.pods, pod, signal);
+		return undefined;
+	} catch (error) {
+		if (error instanceof ApiError && (error.code === 403 || error.code === 422)) return error.statusMessage;
+		throw error;
+	}
+}
+
+async function execute(api: KubeApi, plan: DiskSizePlan, signal: AbortSignal): Promise<string | undefined> {
 	switch (plan.do) {
 		case 'nothing':
 		case 'wait':
-			return;
+			return undefined;
 		case 'createPod':
-			await createOnce(api, resources.pods, plan.pod, signal);
-			return;
+			return createPod(api, plan.pod, signal);
 		case 'remember':
 			await annotateExactly(api, resources.persistentVolumeClaims, plan.claim, plan.annotations, signal);
-			return;
+			return undefined;
 		case 'deletePod':
 			await deleteExactly(api, resources.pods, plan.pod, signal);
-			return;
+			return undefined;
 		default:
-			plan satisfies never;
+			return plan satisfies never;
 	}
 }
 
@@ -65,7 +77,9 @@ export function makeDiskSizes({api, caches, clock, log, settings}: DiskSizesOpti
 		log,
 		async reconcile(key, round): Promise<ReconcileResult> {
 			const plan = decide(observe(key, {caches, requests, nowMs: clock.now()}), settings());
-			await execute(api, plan, round.signal);
+			const problem = await execute(api, plan, round.signal);
+			if (plan.do === 'createPod') requests.report(key, problem);
+			if (problem !== undefined) return {recheckAfterMs: workerRetryMs};
 			if (plan.do === 'nothing') return requests.has(key) ? {recheckAfterMs: safetyNetMs} : 'done';
 			if (plan.do === 'wait') return {recheckAfterMs: plan.recheckAfterMs};
 			round.log.info({plan: plan.do}, 'disk size step');

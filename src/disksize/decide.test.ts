@@ -174,6 +174,10 @@ suite('whoever waits is told', () => {
 		expect(message).toContain(sentence);
 	});
 
+	test('why there can be no Pod', () => {
+		expect(describe(golden(), undefined, 'exceeded quota: none')).toContain('no Pod can look: exceeded quota: none');
+	});
+
 	test('that the node gave its Pod up', () => {
 		const evicted = looking({phase: 'Failed'});
 		const status = {...evicted.status, reason: 'Evicted', message: 'low on memory'};

@@ -68,10 +68,14 @@ export function decide(observed: Observed, settings: WorkerSettings): DiskSizePl
 	return isWanted && !isKnown ? start(observed, settings) : nothing;
 }
 
-/** In words, what is waited for. */
-export function describe(claim: PersistentVolumeClaim, pod: Pod | undefined): string {
+/**
+ * In words, what is waited for.
+ *
+ * @param problem why there can be no Pod
+ */
+export function describe(claim: PersistentVolumeClaim, pod: Pod | undefined, problem?: string): string {
 	const what = `The size of the disk in pvc ${claim.metadata.namespace}/${claim.metadata.name} is not known yet`;
-	if (!pod) return `${what}: a Pod is about to look`;
+	if (!pod) return `${what}: ${problem === undefined ? 'a Pod is about to look' : `no Pod can look: ${problem}`}`;
 	const name = `Pod ${pod.metadata.namespace}/${pod.metadata.name}`;
 	const [container] = pod.status?.containerStatuses ?? [];
 	const last = container?.state?.terminated ?? container?.lastState?.terminated;

@@ -2,6 +2,7 @@
 import {beforeAll, describe, expect, test} from 'vitest';
 import type {DataVolume} from '../../src/api/datavolume.ts';
 import {annotations} from '../../src/api/names.ts';
+import {formatQuantity} from '../../src/api/quantity.ts';
 import * as resources from '../../src/kube/resources.ts';
 import {until} from '../cluster/until.ts';
 import {waitForSucceeded} from '../support/data-volumes.ts';
@@ -20,6 +21,7 @@ import {
 	local,
 	makeNamespace,
 	pvcSource,
+	runOn,
 	untilEvents,
 	untilNoByproducts,
 	type Wanted,
@@ -66,6 +68,25 @@ describe.concurrent('a clone is copied', () => {
 			{namespace: team, name: 'to-block', source: pvcSource(filesystem), volumeMode: 'Block'},
 			'IncompatibleVolumeModes',
 		);
+	});
+
+	test('without a size: as large as its disk, which a Pod looks for where onesnap did not write it', async () => {
+		const golden = await createDataVolume({namespace: goldens, name: 'of-others', source});
+		await waitForSucceeded(api, [golden]);
+		const {metadata} = await claimOf(golden);
+		const written = metadata.annotations?.[annotations.virtualSize];
+		const size = await runOn(golden, 'stat --format=%s "$DISK" > /dev/termination-log');
+		expect(written).toBe(size);
+		const forgotten = {[annotations.virtualSize]: null, [annotations.sourceCapacity]: null};
+		await api.mergePatch(resources.persistentVolumeClaims, metadata, {metadata: {annotations: forgotten}});
+		const wanted = {namespace: team, name: 'unsized', source: pvcSource(golden), size: undefined};
+		const clone = await expectCopy({...wanted, volumeMode: 'Block'}, 'IncompatibleVolumeModes');
+		expect((await claimOf(clone)).spec.resources?.requests?.['storage']).toBe(formatQuantity(BigInt(size)));
+		expect((await claimOf(golden)).metadata.annotations).toMatchObject({[annotations.virtualSize]: size});
+		const shared = await createDataVolume({...wanted, name: 'unsized-shared'});
+		await waitForSucceeded(api, [shared]);
+		expect((await claimOf(shared)).metadata.annotations).toMatchObject({[annotations.cloneType]: 'snapshot'});
+		expect(await runOn(shared, 'stat --format=%s "$DISK" > /dev/termination-log')).toBe(size);
 	});
 
 	test('from Block to Filesystem, in the namespace of its source', async () => {

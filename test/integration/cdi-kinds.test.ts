@@ -6,7 +6,7 @@ import {connect} from '../../src/kube/connection.ts';
 import type {Resource} from '../../src/kube/resources.ts';
 import {ensureBinary} from '../cluster/binaries.ts';
 import {run} from '../cluster/command.ts';
-import {makeClient, makeNamespace} from './cluster.ts';
+import {definitions, makeClient, makeNamespace} from './cluster.ts';
 import {answerTo, installManifests} from './onesnap.ts';
 
 type Loose = KubeObject & {readonly spec?: unknown; readonly status?: unknown};
@@ -584,6 +584,39 @@ test('a CDI of v1alpha1 is one of v1beta1', async () => {
 		await client.delete(old, created.metadata);
 	});
 	expect(await client.get(kinds.CDI, created.metadata)).toMatchObject({apiVersion: 'cdi.kubevirt.io/v1beta1', spec});
+});
+
+test('CDI §13.1: who looks for CDI finds its group, with every kind that KubeVirt waits for', async () => {
+	const program = await ensureBinary('kubectl');
+	const args = ['--kubeconfig', inject('kubeconfig'), 'api-resources', '--api-group=cdi.kubevirt.io', '-o', 'name'];
+	const served = (await run(program, args)).trim().split('\n');
+	for (const plural of ['datavolumes', 'datasources', 'cdis', 'cdiconfigs', 'storageprofiles']) {
+		expect(served).toContain(`${plural}.cdi.kubevirt.io`);
+	}
+	const definition = await makeClient().get(definitions, {name: 'datavolumes.cdi.kubevirt.io'});
+	expect(definition.spec).toMatchObject({group: 'cdi.kubevirt.io', names: {kind: 'DataVolume'}});
+});
+
+test('CDI §13.12: kubectl shows phase, progress, restarts and age, and waits for conditions', async () => {
+	const client = makeClient();
+	const storage = {resources: {requests: {storage: '1Gi'}}};
+	const disk = object('DataVolume', {spec: {source: {blank: {}}, storage}}, 'columns');
+	const {metadata} = await create(client, 'DataVolume', disk);
+	const status = {phase: 'ImportInProgress', progress: '45.31%', restartCount: 2, conditions: [condition]};
+	await client.mergePatchStatus(kinds.DataVolume, metadata, {status});
+	const program = await ensureBinary('kubectl');
+	const kubectl = (...parameters: string[]) =>
+		run(program, ['--kubeconfig', inject('kubeconfig'), '-n', namespace, ...parameters]);
+	const shown = (await kubectl('get', 'dv', 'columns')).trim().split('\n');
+	expect(shown.map((line) => line.split(/ +/).slice(0, 4))).toEqual([
+		['NAME', 'PHASE', 'PROGRESS', 'RESTARTS'],
+		['columns', 'ImportInProgress', '45.31%', '2'],
+	]);
+	expect(shown[0]).toMatch(/AGE$/);
+	expect(await kubectl('wait', '--for=condition=Ready', 'dv/columns', '--timeout=5s')).toContain('condition met');
+	expect(
+		await kubectl('wait', '--for=jsonpath={.status.phase}=ImportInProgress', 'dv/columns', '--timeout=5s'),
+	).toContain('condition met');
 });
 
 test('kubectl knows the short names, the category and the columns, and explains each kind and field', async () => {

@@ -157,6 +157,38 @@ describe.concurrent('a clone without a size', () => {
 		expect(requestOf(await claimOf(clone))).toBe('2Gi');
 	});
 
+	test('is told of a quota that takes no Pod', async () => {
+		const namespace = await makeHome();
+		const quotas = {group: '', version: 'v1', plural: 'resourcequotas', kind: 'ResourceQuota', namespaced: true};
+		const hard = {pods: '0'};
+		const quota = {apiVersion: 'v1', kind: 'ResourceQuota', metadata: {namespace, name: 'none'}, spec: {hard}};
+		await api.create(quotas, quota);
+		// What the controller manager would write.
+		await api.mergePatchStatus(quotas, quota.metadata, {status: {hard, used: {pods: '0'}}} as object);
+		const golden = await makeBoundClaim(api, {namespace, name: 'golden'});
+		const clone = await create(namespace, 'clone', cloneOf(golden));
+		await measuring(clone, 'exceeded quota: none');
+	});
+
+	test('of what a DataSource leads to waits likewise', async () => {
+		const namespace = await makeHome();
+		const golden = await makeBoundClaim(api, {namespace, name: 'golden', storage: '5Gi'});
+		await api.create(resources.dataSources, {
+			apiVersion: 'cdi.kubevirt.io/v1beta1',
+			kind: 'DataSource',
+			metadata: {namespace, name: 'latest'},
+			spec: {source: {pvc: {namespace, name: 'golden'}}},
+		});
+		const clone = await create(namespace, 'clone', {
+			sourceRef: {kind: 'DataSource', name: 'latest'},
+			storage: {storageClassName: 'standard', volumeMode: 'Block'},
+		});
+		const pod = await sizePod(golden);
+		await measuring(clone, `Pod ${namespace}/${pod.metadata.name}`);
+		await end(pod, seen(threeGibibytes));
+		expect(requestOf(await claimOf(clone))).toBe('3Gi');
+	});
+
 	test('of a disk that has grown with its claim is looked at again', async () => {
 		const namespace = await makeHome();
 		const stale = diskSizeAnnotations(threeGibibytes, '4Gi');
