@@ -639,8 +639,8 @@ function startClone(
 }
 
 /** Nobody looks into a source that may not be cloned, or is not there: that was asked before. */
-function measureOrRefuse({clone, measuring}: Observed, {reason, message}: RenderProblem): DataVolumePlan {
-	if (reason !== 'SizeUnknown') return refuse(reason, message);
+function measureOrRefuse({clone, measuring}: Observed, {reason, message, event}: RenderProblem): DataVolumePlan {
+	if (reason !== 'SizeUnknown') return {do: 'refuse', reason, message, event};
 	return clone ? {do: 'measureSource', source: clone.origin, message: measuring ?? message} : nothing;
 }
 
