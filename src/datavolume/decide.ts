@@ -691,5 +691,15 @@ export function decide(observed: Observed): DataVolumePlan {
 		);
 	}
 	if (isRefusal(source)) return refuse(source.reason, source.message);
-	return (reference && startFromReference(observed, dataVolume, reference)) ?? start(observed, dataVolume, source);
+	const plan =
+		(reference && startFromReference(observed, dataVolume, reference)) ?? start(observed, dataVolume, source);
+	return observed.bindsAtOnce ? bindingAtOnce(plan) : plan;
+}
+
+/** As if its DataVolume had asked for it. */
+function bindingAtOnce(plan: DataVolumePlan): DataVolumePlan {
+	if (plan.do !== 'createClaim' && plan.do !== 'restoreClaim') return plan;
+	const {metadata} = plan.claim;
+	const given = {[annotations.bindImmediate]: '', ...metadata.annotations};
+	return {...plan, claim: {...plan.claim, metadata: {...metadata, annotations: given}}};
 }
