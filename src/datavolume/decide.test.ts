@@ -242,6 +242,16 @@ describe('decide: a smart clone', () => {
 		expect(of({problem}, {rendered: unmeasured})).toMatchObject({do: 'wait', reason: 'CloneNotAuthorized'});
 	});
 
+	test('CDI §4.5: where the gate HonorWaitForFirstConsumer is shut, a claim asks to be bound at once', () => {
+		const asked = {claim: {metadata: {annotations: {[annotations.bindImmediate]: ''}}}};
+		const shut = {bindsAtOnce: true};
+		expect(of(ready(), shut)).toMatchObject({do: 'restoreClaim', ...asked});
+		expect(of(ready())).not.toMatchObject(asked);
+		const imported = {dataVolume: importing, importSource: importSource(), clone: undefined};
+		expect(planOf({...imported, ...shut})).toMatchObject({do: 'createClaim', ...asked});
+		expect(planOf(imported)).not.toMatchObject(asked);
+	});
+
 	test('CDI §5.7: a copy whose size is that of the disk may be smaller than the claim of its source', () => {
 		const copied = clone({decision: byCopy});
 		const rendered = renderClaim(cloning, {storageClasses: classes, ...plainClasses});

@@ -649,8 +649,8 @@ function startClone(
 }
 
 /** Nobody looks into a source that may not be cloned, or is not there: that was asked before. */
-function measureOrRefuse({clone, measuring}: Observed, {reason, message}: RenderProblem): DataVolumePlan {
-	if (reason !== 'SizeUnknown') return refuse(reason, message);
+function measureOrRefuse({clone, measuring}: Observed, {reason, message, event}: RenderProblem): DataVolumePlan {
+	if (reason !== 'SizeUnknown') return {do: 'refuse', reason, message, event};
 	return clone ? {do: 'measureSource', source: clone.origin, message: measuring ?? message} : nothing;
 }
 
@@ -701,5 +701,15 @@ export function decide(observed: Observed): DataVolumePlan {
 		);
 	}
 	if (isRefusal(source)) return refuse(source.reason, source.message);
-	return (reference && startFromReference(observed, dataVolume, reference)) ?? start(observed, dataVolume, source);
+	const plan =
+		(reference && startFromReference(observed, dataVolume, reference)) ?? start(observed, dataVolume, source);
+	return observed.bindsAtOnce ? bindingAtOnce(plan) : plan;
+}
+
+/** As if its DataVolume had asked for it. */
+function bindingAtOnce(plan: DataVolumePlan): DataVolumePlan {
+	if (plan.do !== 'createClaim' && plan.do !== 'restoreClaim') return plan;
+	const {metadata} = plan.claim;
+	const given = {[annotations.bindImmediate]: '', ...metadata.annotations};
+	return {...plan, claim: {...plan.claim, metadata: {...metadata, annotations: given}}};
 }

@@ -222,7 +222,11 @@ export function observeClone(
 	const decision =
 		problem || isRenderProblem(rendered)
 			? undefined
-			: chooseWay({...factsOf(caches, origin, rendered, policy, dataVolume), givenUp: gaveUp.ways, kept});
+			: chooseWay({
+					...factsOf({...context, settings}, {origin, rendered, policy, dataVolume}),
+					givenUp: gaveUp.ways,
+					kept,
+				});
 	const way = decision ? requestWay(decision.route) : (written ?? 'snapshot');
 	const serving = servingFor(context, dataVolume, way, assignment);
 	// Without a decision (the source is gone) what was cut for this request may serve it, unless that was tried in vain.
@@ -244,16 +248,21 @@ export function observeClone(
 	};
 }
 
+interface Wanted {
+	readonly origin: Origin;
+	readonly rendered: Rendered;
+	readonly policy: DriverPolicy;
+	readonly dataVolume: DataVolume;
+}
+
 function factsOf(
-	caches: Caches,
-	origin: Origin,
-	rendered: Rendered,
-	policy: DriverPolicy,
-	dataVolume: DataVolume,
+	{caches, settings}: CloneContext & {readonly settings: ClusterSettings},
+	{origin, rendered, policy, dataVolume}: Wanted,
 ): Omit<CloneFacts, 'givenUp' | 'kept'> {
 	const {storageClass} = rendered;
 	const driver = origin.claim ? contentOf(origin.claim, origin.volume)?.driver : origin.content?.spec.driver;
-	const bindsAtOnce = dataVolume.metadata.annotations?.[annotations.bindImmediate] !== undefined;
+	const isAsked = dataVolume.metadata.annotations?.[annotations.bindImmediate] !== undefined;
+	const bindsAtOnce = isAsked || !settings.hasGate('HonorWaitForFirstConsumer');
 	return {
 		sourceKind: origin.origin.kind === 'VolumeSnapshot' ? 'snapshot' : 'pvc',
 		sourceDriver: driver,

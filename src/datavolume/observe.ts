@@ -56,6 +56,8 @@ export interface Observed {
 	/** Whether a claim of its name that exists is taken over where the DataVolume says nothing. */
 	readonly adoptsByDefault: boolean;
 	readonly rendered: Rendered | RenderProblem;
+	/** The cluster's settings say that no claim waits for a consumer, whatever its class says. */
+	readonly bindsAtOnce: boolean;
 	readonly clone: ObservedClone | undefined;
 	/** How the look for the size of the source's disk gets on, in words, where one is needed. */
 	readonly measuring: string | undefined;
@@ -255,6 +257,7 @@ export function observe(key: string, context: ObserveContext): Observed {
 		claimClass: claim && caches.store(resources.storageClasses).get(undefined, claim.spec.storageClassName ?? ''),
 		adoptsByDefault: settings.hasGate('DataVolumeClaimAdoption'),
 		rendered,
+		bindsAtOnce: !settings.hasGate('HonorWaitForFirstConsumer'),
 		clone,
 		measuring: measuringOf(context, rendered, origin?.claim),
 		snapshotLost: claim !== undefined && clone !== undefined && isSnapshotLost(caches, clone, claim, ownCloneSource),

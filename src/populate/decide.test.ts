@@ -279,6 +279,13 @@ describe('an import through a proxy', () => {
 	});
 });
 
+test('CDI §4.5: where the gate HonorWaitForFirstConsumer is shut, nothing waits for a consumer', () => {
+	const waiting = storageClass({waitsForConsumer: true});
+	expect(decide(world({storageClass: waiting}), settings)).toMatchObject({do: 'wait', reason: 'FirstConsumer'});
+	const shut = {...settings, honorsFirstConsumer: false};
+	expect(decide(world({storageClass: waiting}), shut)).toMatchObject({do: 'createClaim'});
+});
+
 describe('what is not begun', () => {
 	const waiting = storageClass({waitsForConsumer: true});
 	test.each<[string, Partial<Observed>, string]>([

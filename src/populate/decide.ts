@@ -498,7 +498,7 @@ export function decide(observed: Observed, settings: WorkerSettings): PopulatePl
 	if (prime?.metadata.deletionTimestamp) return wait('PrimeBinding', `Claim ${prime.metadata.name} is being deleted`);
 	const problem = waitForClass(observed);
 	if (problem) return problem;
-	if (!prime && waitsForConsumer(target, observed.storageClass)) {
+	if (!prime && settings.honorsFirstConsumer && waitsForConsumer(target, observed.storageClass)) {
 		return wait('FirstConsumer', 'Waiting until a Pod that uses the claim has a node');
 	}
 	const missing = sourceProblem(observed, target, settings.overheadOf);

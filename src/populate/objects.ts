@@ -60,6 +60,8 @@ export interface WorkerSettings {
 	readonly imagePullSecrets: readonly string[];
 	readonly resources: PodResources;
 	readonly placement: NodePlacement;
+	/** Whether a claim of a class that waits for consumers is filled only when one has a node. */
+	readonly honorsFirstConsumer: boolean;
 	/** Where the source object does not say. */
 	readonly preallocation: boolean;
 	readonly importProxy?: ImportProxy | undefined;

@@ -15,10 +15,12 @@ export interface OwnSettings {
 
 /** Asked each time: settings, and what is trusted, change while the controller runs. */
 export function workerSettings(own: OwnSettings, caches: Pick<Caches, 'store'>): WorkerSettings {
-	const {overheadOf, resources, placement, preallocation, imagePullSecrets, importProxy} = clusterSettings(caches);
+	const {hasGate, imagePullSecrets, importProxy, ...cluster} = clusterSettings(caches);
+	const {overheadOf, resources, placement, preallocation} = cluster;
 	return {
 		image: own.image,
 		...{overheadOf, resources, placement, preallocation},
+		honorsFirstConsumer: hasGate('HonorWaitForFirstConsumer'),
 		imagePullSecrets: imagePullSecrets.length > 0 ? imagePullSecrets : own.imagePullSecrets,
 		importProxy: importProxyOf(importProxy ? proxySettings(importProxy, own.namespace) : own.importProxy, caches),
 	};

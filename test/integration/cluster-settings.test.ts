@@ -357,6 +357,26 @@ describe('a worker Pod', () => {
 	});
 });
 
+test('CDI §4.5: where the gate HonorWaitForFirstConsumer is shut, nothing waits for a consumer', async () => {
+	const metadata = {namespace: await makeNamespace(api), name: 'disk'};
+	const storage = {resources: {requests: {storage: '1Gi'}}, storageClassName: 'late'};
+	const blank = (name: string) => {
+		const spec = {source: {blank: {}}, storage};
+		const object = {apiVersion: 'cdi.kubevirt.io/v1beta1', kind: 'DataVolume', metadata: {...metadata, name}, spec};
+		return api.create(resources.dataVolumes, object);
+	};
+	const open = await blank('open');
+	await waitForDataVolume(api, open, ({status}) => status?.phase === 'PendingPopulation');
+	await editCdi({config: {featureGates: []}});
+	await untilConfig('no gate', ({spec}) => spec.featureGates?.length === 0);
+	const shut = await blank('shut');
+	await waitForDataVolume(api, shut, ({status}) => status?.phase === 'ImportScheduled');
+	const claim = await api.get(resources.persistentVolumeClaims, shut.metadata);
+	expect(claim.metadata.annotations).toHaveProperty([annotations.bindImmediate], '');
+	await editCdi({config: null});
+	await untilConfig('the gate', ({spec}) => spec.featureGates?.length === 1);
+});
+
 test('a controller that is killed after any of these writes is followed by one that ends the same', async () => {
 	await controller.end('SIGKILL');
 	await api.delete(resources.cdis, {name: 'cdi'});

@@ -246,6 +246,7 @@ export const workerDefaults: Omit<WorkerSettings, 'image'> = {
 	imagePullSecrets: [],
 	resources: {requests: {cpu: '100m', memory: '64Mi'}, limits: {memory: '600Mi'}},
 	placement: {},
+	honorsFirstConsumer: true,
 	preallocation: false,
 };
 

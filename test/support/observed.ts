@@ -49,6 +49,7 @@ export function observedDataVolume(of: DataVolume, given: Partial<Observed> = {}
 		claim: undefined,
 		volume: undefined,
 		rendered,
+		bindsAtOnce: false,
 		claimClass: isRenderProblem(rendered) ? undefined : rendered.storageClass,
 		adoptsByDefault: false,
 		clone: undefined,
