@@ -12,6 +12,7 @@ export default defineConfig({
 						'test/support/**/*.test.ts',
 						'test/cluster/**/*.test.ts',
 						'test/crash/**/*.test.ts',
+						'test/kubevirt/**/*.test.ts',
 						'test/import/**/*.test.ts',
 						'images/**/*.test.ts',
 					],
