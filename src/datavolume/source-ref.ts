@@ -17,7 +17,7 @@ import type {CloneProblem} from './observe-clone.ts';
 export interface ObservedReference {
 	/** The DataSource. */
 	readonly to: {readonly namespace: string; readonly name: string};
-	/** What is written on the DataVolume. */
+	/** What is written on the DataVolume, unless that is gone and nothing was made of it. */
 	readonly recorded: CloneableSource | undefined;
 	/** What the DataSource says now, or why that cannot be cloned. */
 	readonly now: CloneableSource | CloneProblem;
