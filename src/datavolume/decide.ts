@@ -37,7 +37,7 @@ import type {Observed, ObservedMaking} from './observe.ts';
 import {type CloneProblemReason, needsShared, type ObservedClone, requestWay} from './observe-clone.ts';
 import {isRenderProblem, type Rendered, type RenderProblem} from './render.ts';
 import {requestOf, writtenWay} from './requests.ts';
-import {isProblem, isSameSource, type ObservedReference} from './source-ref.ts';
+import {isProblem, type ObservedReference} from './source-ref.ts';
 
 /** Nothing was made, and nothing will be until a person acts. */
 export type RefusalReason = 'NotSupported' | 'Invalid' | 'ErrClaimNotValid' | 'ErrResourceExists';
@@ -670,22 +670,16 @@ function start(observed: Observed, dataVolume: DataVolume, source: Source | Sour
 	);
 }
 
-/**
- * A DataSource may lead elsewhere tomorrow: what it leads to now is written down before it is made use of, and not earlier
- * than it can be. What is written down and gone, before anything was made of it, gives way to what there is now.
- */
+/** A DataSource may lead elsewhere tomorrow: what it leads to now is written down before it is made use of, and not earlier. */
 function startFromReference(
-	observed: Observed,
+	{clone, rendered}: Observed,
 	dataVolume: DataVolume,
 	{recorded, now, to, inherits}: ObservedReference,
 ): DataVolumePlan | undefined {
-	const {clone, rendered} = observed;
-	if (isProblem(now)) return recorded ? undefined : wait(now.reason, now.message);
-	const record: DataVolumePlan = {do: 'recordSource', dataVolume, reference: to, source: now, labels: inherits};
-	if (!clone || isRenderProblem(rendered)) return undefined;
-	if (!recorded) return clone.problem ? undefined : (notQuiet(clone) ?? record);
-	const isGone = clone.problem?.reason === 'CloneWithoutSource' && (clone.serving?.state ?? 'none') === 'none';
-	return isGone && !isSameSource(recorded, now) ? record : undefined;
+	if (recorded) return undefined;
+	if (isProblem(now)) return wait(now.reason, now.message);
+	if (!clone || clone.problem || isRenderProblem(rendered)) return undefined;
+	return notQuiet(clone) ?? {do: 'recordSource', dataVolume, reference: to, source: now, labels: inherits};
 }
 
 export function decide(observed: Observed): DataVolumePlan {

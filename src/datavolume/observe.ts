@@ -7,6 +7,7 @@ import {clusterSettings} from '../cdiconfig/settings.ts';
 import type {VolumeCloneSource, VolumeImportSource} from '../api/populator.ts';
 import {isRefusal, parseSource, type Source, type SourceReference, type SourceRefusal} from '../api/source.ts';
 import {dataSourcesByTarget, resolveFromCaches} from '../datasource/observe.ts';
+import type {CloneableSource} from '../datasource/resolve.ts';
 import {describe} from '../disksize/decide.ts';
 import {sizePodOf} from '../disksize/observe.ts';
 import type {Caches} from '../kube/caches.ts';
@@ -19,12 +20,13 @@ import {chooseNode} from '../smartclone/placement.ts';
 import {type Failure, failureOf, failuresByClaim} from '../smartclone/provisioning-failure.ts';
 import {profileFacts, volumesByClass} from '../storageprofile/observe.ts';
 import {resolveProfile} from '../storageprofile/resolve.ts';
+import {assignmentTo} from '../smartclone/requests.ts';
 import {volumesByHandle} from '../smartclone/writer-watch.ts';
 import {podsByClaim} from '../smartclone/writers.ts';
 import {type CloneContext, type ObservedClone, observeClone, observeOrigin} from './observe-clone.ts';
 import {inheritedLabels} from './instancetype-labels.ts';
 import {isRenderProblem, type Rendered, type RenderProblem, renderClaim} from './render.ts';
-import {dataVolumesByDataSource} from './requests.ts';
+import {assignmentOf, dataVolumesByDataSource} from './requests.ts';
 import {followReference, isProblem, type ObservedReference, recordedSource} from './source-ref.ts';
 
 /** A claim that the storage makes from a snapshot or another claim, and how that goes. */
@@ -126,13 +128,29 @@ export function addIndexes(caches: Caches): void {
 	caches.addIndex(resources.dataVolumes, dataVolumesByDataSource);
 }
 
-function observeReference(caches: Caches, dataVolume: DataVolume, reference: SourceReference): ObservedReference {
+/** A source that is gone, before anything was made of it, has no claim to be waited for. */
+function stands(caches: Caches, dataVolume: DataVolume, recorded: CloneableSource): boolean {
+	const {claim, snapshot} = observeOrigin(caches, recorded) ?? {};
+	const object = claim ?? snapshot;
+	if (object && !object.metadata.deletionTimestamp) return true;
+	const assignment = assignmentOf(dataVolume);
+	const shared = caches.store(resources.sharedSnapshots).get(undefined, assignment?.split('/', 1)[0] ?? '');
+	return shared !== undefined && assignmentTo(shared) === assignment;
+}
+
+function observeReference(
+	caches: Caches,
+	dataVolume: DataVolume,
+	reference: SourceReference,
+	hasClaim: boolean,
+): ObservedReference {
+	const written = recordedSource(dataVolume);
 	const dataSource = caches.store(resources.dataSources).get(reference.namespace, reference.name);
 	const resolution = dataSource && resolveFromCaches(caches, dataSource);
 	return {
 		to: {namespace: reference.namespace, name: reference.name},
 		inherits: inheritedLabels(dataVolume, dataSource),
-		recorded: recordedSource(dataVolume),
+		recorded: written && (hasClaim || stands(caches, dataVolume, written)) ? written : undefined,
 		now: followReference(dataVolume, reference, resolution),
 	};
 }
@@ -216,7 +234,8 @@ export function observe(key: string, context: ObserveContext): Observed {
 	const claim = caches.store(resources.persistentVolumeClaims).get(namespace, name);
 	const given = dataVolume ? parseSource(dataVolume) : nowhere;
 	const isReference = 'kind' in given && given.kind === 'reference';
-	const reference = dataVolume && isReference ? observeReference(caches, dataVolume, given) : undefined;
+	const reference =
+		dataVolume && isReference ? observeReference(caches, dataVolume, given, claim !== undefined) : undefined;
 	const source = (reference && sourceBehind(reference, claim !== undefined)) ?? given;
 	const origin = isRefusal(source) || source.kind === 'reference' ? undefined : observeOrigin(caches, source);
 	const rendered = dataVolume

@@ -19,7 +19,7 @@ export interface ObservedReference {
 	readonly to: {readonly namespace: string; readonly name: string};
 	/** Labels that the DataVolume has from the DataSource: before those of what is cloned. */
 	readonly inherits: Readonly<Record<string, string>>;
-	/** What is written on the DataVolume. */
+	/** What is written on the DataVolume, unless that is gone and nothing was made of it. */
 	readonly recorded: CloneableSource | undefined;
 	/** What the DataSource says now, or why that cannot be cloned. */
 	readonly now: CloneableSource | CloneProblem;

@@ -51,6 +51,7 @@ describe('no clone is stale, all are served, nothing is left: any order of event
 		quiet: 'watches hang and have gaps while hardly anybody writes',
 		bursts: 'requests come faster than restores end',
 		source: 'the source grows, goes, or is replaced by a namesake',
+		references: 'clones go by a DataSource, which is pointed elsewhere and back',
 		byHand: 'snapshots, aliases, contents, namespaces and classes are deleted by hand',
 		declared: 'the source is declared immutable late, and the word is taken back',
 		failover: 'leaders change, and leave writes behind',

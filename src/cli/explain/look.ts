@@ -118,7 +118,9 @@ function judge(caches: Caches, key: string, nowMs: number): {observed: Observed;
 	addSharingIndexes(caches);
 	addPopulationIndexes(caches);
 	// Neither the image nor the proxy of a Pod that is made says anything about what a DataVolume waits for.
-	const settings = {...clusterSettings(caches), image: '', importProxy: undefined};
+	const cluster = clusterSettings(caches);
+	const honorsFirstConsumer = cluster.hasGate('HonorWaitForFirstConsumer');
+	const settings = {...cluster, honorsFirstConsumer, image: '', importProxy: undefined};
 	const observed = observe(key, {
 		caches,
 		// What it has in memory only, and says again after each restart.

@@ -17,6 +17,7 @@ export function makeNamespace(server: ModelServer, name: string): void {
 
 const namespacedKinds = [
 	resources.dataVolumes,
+	resources.dataSources,
 	resources.volumeCloneSources,
 	resources.volumeSnapshots,
 	resources.persistentVolumeClaims,

@@ -6,7 +6,7 @@
 import type {DataVolume} from '../../../src/api/datavolume.ts';
 import type {KubeObject, PersistentVolumeClaim, Pod} from '../../../src/api/kubernetes.ts';
 import {annotations} from '../../../src/api/names.ts';
-import {clonePolicies} from '../../../src/datavolume/authorization.ts';
+import {clonePolicies, referencePolicy} from '../../../src/datavolume/authorization.ts';
 import {defaultDeadlines} from '../../../src/datavolume/observe.ts';
 import {ApiError} from '../../../src/kube/errors.ts';
 import {keyOf} from '../../../src/kube/object-key.ts';
@@ -16,6 +16,7 @@ import {
 	cdiConfig,
 	claim,
 	csiDriver,
+	dataSource,
 	dataVolume,
 	plainSets,
 	pod,
@@ -37,6 +38,10 @@ import {WatchedCaches} from './watched-caches.ts';
 const source = {namespace: 'ns', name: 'golden'};
 /** A second claim, on a second volume of the same handle. */
 const second = {namespace: 'ns', name: 'golden-too'};
+/** A DataSource, and where it may lead besides the source. */
+const reference = {namespace: 'ns', name: 'os'};
+const nowhere = {namespace: 'ns', name: 'nowhere'};
+const size = {storage: {resources: {requests: {storage: '1Gi'}}}};
 const home = 'onesnap';
 const mostTurns = 400;
 /** Everything takes a little time. */
@@ -129,7 +134,9 @@ export class SharingModel {
 	async #perform(step: Step): Promise<void> {
 		switch (step.do) {
 			case 'request':
-				return this.#request(step.namespace);
+				return this.#request(step.namespace, step.byReference);
+			case 'point':
+				return this.#point(step.to === 'source' ? source : nowhere);
 			case 'removeRequest':
 				return this.#remove(pick(this.#dataVolumes(), step.index));
 			case 'replaceRequest':
@@ -220,6 +227,7 @@ export class SharingModel {
 	async settle(): Promise<void> {
 		this.#trace.push('settle');
 		this.storage.mend();
+		this.#point(source);
 		for (const {caches} of this.#replicas) caches.goOn();
 		while (this.#inFlight.length > 0) this.#land(0);
 		await this.#untilQuiet();
@@ -375,7 +383,7 @@ export class SharingModel {
 		for (const name of ['ns', 'tenant', home]) makeNamespace(server, name);
 		for (const index of [0, 1]) server.create(resources.pods, pod({namespace: home, name: `onesnap-${index}`}));
 		const apiVersion = 'admissionregistration.k8s.io/v1';
-		for (const name of clonePolicies) {
+		for (const name of [...clonePolicies, referencePolicy]) {
 			const metadata = {name, creationTimestamp: epoch};
 			const [policy, binding] = ['ValidatingAdmissionPolicy', 'ValidatingAdmissionPolicyBinding'];
 			server.create(resources.validatingAdmissionPolicies, {apiVersion, kind: policy, metadata});
@@ -415,6 +423,13 @@ export class SharingModel {
 		this.server.create(resources.persistentVolumes, bound);
 		this.storage.disks.set(this.#handle, 0);
 		if (this.#options.immutable) this.#declareImmutable();
+	}
+
+	#point(pvc: {readonly namespace: string; readonly name: string}): void {
+		if (!this.#isThere(reference.namespace)) return;
+		const known = this.server.get(resources.dataSources, reference);
+		if (known) this.server.patch(resources.dataSources, reference, {spec: {source: {pvc}}});
+		else this.server.create(resources.dataSources, dataSource({...reference, source: {pvc}}));
 	}
 
 	#removeSource(): void {
@@ -516,13 +531,18 @@ export class SharingModel {
 		this.server.release(resources.pods, writer, running);
 	}
 
-	#request(namespace: string): void {
+	#request(namespace: string, byReference = false): void {
 		if (!this.#isThere(namespace)) {
 			if (this.server.get(resources.namespaces, {name: namespace})) return;
 			makeNamespace(this.server, namespace);
 		}
 		this.#count += 1;
-		this.#ask(dataVolume({name: `disk-${this.#count}`, namespace, source: {pvc: source}, size: '1Gi'}));
+		const name = `disk-${this.#count}`;
+		this.#ask(
+			byReference
+				? dataVolume({name, namespace, spec: {...size, sourceRef: {kind: 'DataSource', ...reference}}})
+				: dataVolume({name, namespace, source: {pvc: source}, spec: size}),
+		);
 	}
 
 	#ask(wanted: DataVolume): void {
@@ -537,7 +557,7 @@ export class SharingModel {
 		if (!old || !this.#isThere(old.metadata.namespace ?? '')) return;
 		this.#remove(old);
 		const {namespace, name, annotations: given} = old.metadata;
-		const namesake = dataVolume({name, ...(namespace && {namespace}), source: {pvc: source}, size: '1Gi'});
+		const namesake = dataVolume({name, ...(namespace && {namespace}), spec: old.spec});
 		this.#ask({...namesake, metadata: {...namesake.metadata, ...(given && {annotations: given})}});
 	}
 

@@ -14,7 +14,10 @@ const deletables = ['snapshot', 'alias', 'content', 'aliasContent', 'shared', 'c
 
 /** One thing that happens. Indexes pick one of what is there, so that a sequence stays one when it is shortened. */
 export type Step =
-	| {readonly do: 'request'; readonly namespace: string}
+	/** By reference: of what a DataSource names. */
+	| {readonly do: 'request'; readonly namespace: string; readonly byReference?: boolean | undefined}
+	/** The DataSource is pointed to the source, or to a claim that does not exist. */
+	| {readonly do: 'point'; readonly to: 'source' | 'nowhere'}
 	| {readonly do: 'removeRequest'; readonly index: number}
 	/** Deleted and made again at once, with the annotations of the one before. */
 	| {readonly do: 'replaceRequest'; readonly index: number}
@@ -68,7 +71,8 @@ const anyFault = fc.option(fc.constantFrom<WriteFault>(...writeFaults, ...deaths
 const namespaces = fc.constantFrom('ns', 'tenant');
 
 /** Index of one watch, see WatchedCaches.changing. */
-const watchOf = (kind: 'sharedSnapshots' | 'pods') => fc.constant(kind === 'pods' ? 6 : 1);
+const watchOf = (kind: 'sharedSnapshots' | 'pods' | 'dataSources') =>
+	fc.constant({sharedSnapshots: 1, pods: 6, dataSources: 8}[kind]);
 
 const step = (weight: number, arbitrary: fc.Arbitrary<Step>): Weighted => ({weight, arbitrary});
 
@@ -117,6 +121,19 @@ export const themes = {
 	source: [
 		step(2, fc.constant({do: 'grow'})),
 		step(2, fc.constant({do: 'replaceSource'})),
+		step(1, fc.constant({do: 'removeSource'})),
+		step(2, fc.constant({do: 'briefWriter'})),
+		step(1, fc.record({do: fc.constant('replaceRequest'), index})),
+	],
+	references: [
+		step(
+			8,
+			fc.record({do: fc.constant('request'), namespace: namespaces, byReference: fc.constant<true | undefined>(true)}),
+		),
+		step(6, fc.record({do: fc.constant('point'), to: fc.constantFrom('source', 'source', 'nowhere')})),
+		step(4, fc.record({do: fc.constant('stall'), index: watchOf('dataSources')})),
+		step(3, fc.constant({do: 'failover'})),
+		step(1, fc.constant({do: 'replaceSource'})),
 		step(1, fc.constant({do: 'removeSource'})),
 		step(2, fc.constant({do: 'briefWriter'})),
 		step(1, fc.record({do: fc.constant('replaceRequest'), index})),

@@ -164,6 +164,7 @@ export class WatchedCaches extends Caches {
 		resources.persistentVolumes,
 		resources.pods,
 		resources.namespaces,
+		resources.dataSources,
 	].map((resource) => apiPath(resource));
 
 	#tell(path: string, change: Change<KubeObject>): void {
