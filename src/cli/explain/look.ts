@@ -2,6 +2,7 @@
 import type {DataVolume} from '../../api/datavolume.ts';
 import type {Event} from '../../api/event.ts';
 import type {KubeObject} from '../../api/kubernetes.ts';
+import {clusterSettings} from '../../cdiconfig/settings.ts';
 import {cachedKinds, failures} from '../../datavolume/cached-kinds.ts';
 import {type DataVolumePlan, decide} from '../../datavolume/decide.ts';
 import {addIndexes, type Observed, observe} from '../../datavolume/observe.ts';
@@ -112,21 +113,18 @@ async function listWhole<T extends KubeObject>(
 	}
 }
 
-/** What the controller runs with where nobody set it; what a DataVolume waits for hardly depends on it. */
-const filesystemOverhead = 0.06;
-
 function judge(caches: Caches, key: string, nowMs: number): {observed: Observed; plan: DataVolumePlan} {
 	addIndexes(caches);
 	addSharingIndexes(caches);
 	addPopulationIndexes(caches);
-	const settings = {image: '', filesystemOverhead, imagePullSecrets: []};
+	// Of worker Pods, which are not made here.
+	const settings = {...clusterSettings(caches), image: '', importProxy: undefined};
 	const observed = observe(key, {
 		caches,
 		// What it has in memory only, and says again after each restart.
 		waiting: new WaitingRequests(() => {}),
 		lost: {messageOf: () => undefined},
 		percentOf: () => undefined,
-		filesystemOverhead,
 		populationOf: (claim) => populationOf(claim, {caches, settings, nowMs}),
 		now: () => nowMs,
 	});
