@@ -9,6 +9,9 @@ type OutcomeReason = 'ErrExceededQuota' | 'RestoreWindowFull' | 'ClaimLost' | 'S
 /** What is nobody's reason but what one look shows. */
 type LookReason = 'NotSeen' | 'Deleting';
 
+/** Of a clone without a size. */
+type SizeReason = 'SizeDetectionPodNotReady';
+
 /** Of a worker Pod, as the kubelet and the scheduler word them. */
 type PodReason = 'Unschedulable' | 'ImagePullFailed';
 
@@ -19,6 +22,7 @@ export type AdviceReason =
 	| WorkerFailure
 	| OutcomeReason
 	| LookReason
+	| SizeReason
 	| PodReason;
 
 const again = 'Delete the DataVolume and create it again when that is mended';
@@ -33,6 +37,8 @@ const advice: Readonly<Record<AdviceReason, string>> = {
 		'As the message says: install what asks (manifests/base/clone-authorization.yaml), then create the DataVolume again so that it is asked',
 	CloneWithoutSource:
 		'Create the source, or correct spec.source in a new DataVolume; the clone goes on when the source is there',
+	SizeDetectionPodNotReady:
+		"Nothing, unless the message says what is in the Pod's way; or create the DataVolume again with a size",
 	CloneSourceNotReady: `${byItself} when the source is complete`,
 	CloneValidationFailed: 'Create the DataVolume again with at least the size of the source, or without a size',
 	CloneSourceInUse: 'Stop the Pod or virtual machine that uses the source; the clone goes on by itself',

@@ -75,7 +75,11 @@ function judged(sight: Sight, heldUp: Found | undefined): Found | undefined {
 		const sharing = sharingOf(sight);
 		return {...plan, message: `${plan.message}${sharing && `. ${sharing}`}`};
 	}
-	if (plan.do === 'measureSource') return {reason: 'SizeDetectionPodNotReady', message: plan.message};
+	if (plan.do === 'measureSource') {
+		// The controller has seen the Pod that looks.
+		const reason = 'SizeDetectionPodNotReady';
+		return heldUp?.reason === reason ? heldUp : {reason, message: plan.message};
+	}
 	if (plan.do === 'askForSnapshot') {
 		const sharing = sharingOf(sight);
 		return {
