@@ -33,6 +33,8 @@ export const annotations = {
 	allowClaimAdoption: 'cdi.kubevirt.io/allowClaimAdoption',
 	/** Users and us -> us. On a DataVolume: somebody else makes its claim and fills it. Presence alone counts (CDI). */
 	prePopulated: 'cdi.kubevirt.io/storage.prePopulated',
+	/** User -> us. On a DataVolume: a volume that was made for its claim beforehand is its disk. Presence alone counts (CDI). */
+	checkStaticVolume: 'cdi.kubevirt.io/storage.checkStaticVolume',
 	/** User -> us. On a claim: name of the DataVolume whose content it has already (CDI). */
 	populatedFor: 'cdi.kubevirt.io/storage.populatedFor',
 	/** Us -> clients. On a DataVolume that would have no annotation, and on claims: whether the claim stays Pending until it is filled (CDI). */

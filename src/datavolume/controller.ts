@@ -36,7 +36,7 @@ import {
 	restoreWindowSize,
 	waysGivenUpTotal,
 } from './metrics.ts';
-import {addIndexes, cloneSourcesByDataVolume, type Deadlines, observe} from './observe.ts';
+import {addIndexes, cloneSourcesByDataVolume, type Deadlines, type Observed, observe} from './observe.ts';
 import {paceKeyOf, pendingByPaceKey} from './pace-key.ts';
 import {
 	dataVolumesByDataSource,
@@ -45,7 +45,9 @@ import {
 	dataVolumesBySource,
 	waitsForConsumer,
 } from './requests.ts';
+import {isRenderProblem} from './render.ts';
 import {StatusReports} from './report.ts';
+import {chooseStaticVolume, mayBeStatic, volumesByClaim} from './static-volume.ts';
 import {cloneSourceOf, recordedSource} from './source-ref.ts';
 import type {Outcome} from './status.ts';
 import {Told} from './told.ts';
@@ -155,10 +157,20 @@ export function makeDataVolumeController(options: DataVolumeOptions): Controller
 
 	const reports = new StatusReports({api, events, clock, onWritten: countEnd});
 
+	/** Volumes are watched apart from DataVolumes: one that is not shown yet would be made a second time. */
+	async function isOverlooked({key, dataVolume, claim, staticVolume, rendered}: Observed, signal: AbortSignal) {
+		if (!dataVolume || claim || staticVolume || !mayBeStatic(dataVolume) || isRenderProblem(rendered)) return false;
+		const {items} = await api.list(resources.persistentVolumes, {signal});
+		const keptForIt = items.filter((volume) => volumesByClaim.keys(volume).includes(key));
+		return chooseStaticVolume(keptForIt, rendered.spec) !== undefined;
+	}
+
 	async function reconcile(key: string, round: Round): Promise<ReconcileResult> {
 		const {signal} = round;
 		const observed = observe(key, context);
 		const plan = decide(observed);
+		const waits = plan.do === 'nothing' || plan.do === 'refuse' || plan.do === 'wait' || plan.do === 'measureSource';
+		if (!waits && (await isOverlooked(observed, signal))) return {recheckAfterMs: nextStepMs};
 		const uid = observed.dataVolume?.metadata.uid ?? '';
 		const isThere = () => dataVolumes.get(...split(key))?.metadata.uid === uid;
 		const wake = () => {
@@ -176,7 +188,6 @@ export function makeDataVolumeController(options: DataVolumeOptions): Controller
 			{api, waiting, window, uid, wake, lost: options.lost, ...(options.sizes && {sizes: options.sizes}), signal},
 			plan,
 		);
-		const waits = plan.do === 'nothing' || plan.do === 'refuse' || plan.do === 'wait' || plan.do === 'measureSource';
 		if (!waits) round.log[outcome.paced ? 'debug' : 'info']({plan: plan.do, paced: outcome.paced}, 'data volume step');
 		if (observed.dataVolume && !outcome.paced) tell(observed.dataVolume, plan);
 		if (plan.do === 'restoreClaim') showWindow(plan.claim);
@@ -213,6 +224,12 @@ export function makeDataVolumeController(options: DataVolumeOptions): Controller
 				);
 				return [...own, ...waitingFor, ...(target ? [target] : [])];
 			}),
+			watch(resources.persistentVolumes, (volume) =>
+				volumesByClaim.keys(volume).filter((key) => {
+					const dataVolume = dataVolumes.get(...split(key));
+					return dataVolume !== undefined && mayBeStatic(dataVolume) && !claims.get(...split(key));
+				}),
+			),
 			watch(resources.persistentVolumes, ({spec: {claimRef}}) =>
 				ofSource(claimRef?.namespace, claimRef?.name ?? '').filter((key) => !claims.get(...split(key))),
 			),

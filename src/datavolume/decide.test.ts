@@ -570,6 +570,39 @@ describe('status', () => {
 		expect(status?.claimName).toBe(given.claim && 'disk');
 	});
 
+	/** From a template's DataVolume, as KubeVirt reads it; `goes on` is to begin the machine. */
+	function machineStatusOf(status: ReturnType<typeof report>): string {
+		const [running, boundOf] = [condition(status, 'Running') ?? '', condition(status, 'Bound') ?? ''];
+		const {phase = ''} = status ?? {};
+		if (phase === 'Pending' && boundOf.startsWith('False ErrExceededQuota')) return 'refused';
+		if (phase === 'Failed' || /^False (Error|ImagePullFailed):/.test(running)) return 'DataVolumeError';
+		return ['Succeeded', 'PendingPopulation'].includes(phase) ? 'goes on' : 'Provisioning';
+	}
+
+	test.each<[string, Partial<Observed>, string, Outcome?]>([
+		['nothing is made', {}, 'Provisioning'],
+		['the worker runs', filling({podRunning: true}), 'Provisioning'],
+		['a try failed and is made again', filling({restarts: 2, lastFailure: '503'}), 'DataVolumeError'],
+		['the image cannot be pulled', filling({stage: 'scheduled', podReason: 'ErrImagePull'}), 'DataVolumeError'],
+		['the image is none', filling({stage: 'failed', reason: 'InvalidImage'}), 'DataVolumeError'],
+		['the volume is lost', {claim: owned({phase: 'Lost'})}, 'DataVolumeError'],
+		['a quota refuses the claim', {importSource: importSource()}, 'refused', {quota: 'exceeded quota: q'}],
+		['a quota refuses the worker', filling({stage: 'waiting', reason: 'ErrExceededQuota'}), 'refused'],
+		['a quota refuses the copier', copying({stage: 'waiting', reason: 'ErrExceededQuota'}), 'refused'],
+		['a clone waits for its source', {dataVolume: cloning, clone: clone()}, 'Provisioning'],
+		['a consumer is waited for', filling({stage: 'firstConsumer'}), 'goes on'],
+		['the disk is there', bound(owned({phase: 'Bound', ...ours}), {population: done}), 'goes on'],
+	])('CDI §13.4: where %s, a machine %s', (...[, given, expected, outcome]) => {
+		expect(machineStatusOf(report(given, outcome))).toBe(expected);
+	});
+
+	test.each(rows.map((row) => [row[0], row[1], row[2]] as const))(
+		'CDI §13.5: Ready is True in phase Succeeded only, not in %s (%s)',
+		(phase, _, given) => {
+			expect(condition(report(given), 'Ready')?.startsWith('True')).toBe(phase === 'Succeeded');
+		},
+	);
+
 	test('what the API server refuses is said in its words', () => {
 		const quota = report({importSource: importSource()}, {quota: 'exceeded quota: q'});
 		expect(quota?.phase).toBe('Pending');

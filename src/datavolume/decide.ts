@@ -31,6 +31,7 @@ import {
 	makeImportSource,
 	makePopulatedClaim,
 	makeRestoredClaim,
+	makeStaticClaim,
 } from './objects.ts';
 import {inheritedLabels} from './instancetype-labels.ts';
 import type {Observed, ObservedMaking} from './observe.ts';
@@ -359,7 +360,9 @@ function tendPending(observed: Observed, dataVolume: DataVolume, claim: Persiste
 	if (population && isMade) return tendPopulated(observed, dataVolume, claim, population);
 	const given = claim.metadata.annotations ?? {};
 	const waitsForConsumer =
-		claimClass?.volumeBindingMode === 'WaitForFirstConsumer' && given[annotations.selectedNode] === undefined;
+		claimClass?.volumeBindingMode === 'WaitForFirstConsumer' &&
+		given[annotations.selectedNode] === undefined &&
+		claim.spec.volumeName === undefined;
 	if (waitsForConsumer && given[annotations.bindImmediate] !== undefined && clone && isMadeByDriver(claim)) {
 		return node ? {do: 'selectNode', claim, node} : wait('NoNode', 'No node is ready that has the storage driver');
 	}
@@ -693,6 +696,10 @@ export function decide(observed: Observed): DataVolumePlan {
 			'PrePopulated',
 			`No PVC found: annotation ${annotations.prePopulated} says that somebody else makes it`,
 		);
+	}
+	const {staticVolume, rendered} = observed;
+	if (staticVolume && !isRenderProblem(rendered)) {
+		return {do: 'createClaim', claim: makeStaticClaim(dataVolume, rendered.spec, staticVolume.metadata.name)};
 	}
 	if (isRefusal(source)) return refuse(source.reason, source.message);
 	const plan =

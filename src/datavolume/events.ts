@@ -94,7 +94,10 @@ function phaseEvent(observed: Observed, phase: DataVolumePhase): EventText | und
 			return normal('PendingPopulation', `PVC ${name} waits for its first consumer`);
 		case 'Succeeded':
 			if (dataVolume && claim && !isMadeFor(claim, dataVolume))
-				return normal('ClaimAdopted', `PVC ${name} was there already, and is the disk of this DataVolume now`);
+				return normal(
+					'ClaimAdopted',
+					`PVC ${name} has its content from somebody else, and is the disk of this DataVolume now`,
+				);
 			if (clone)
 				return normal('CloneSucceeded', `Successfully cloned from ${origin} into ${target}: ${wayOf(observed)}`);
 			return imported

@@ -88,6 +88,19 @@ export function makeClaim(dataVolume: DataVolume, wanted: ClaimWanted): Persiste
 	};
 }
 
+/** Bound to this volume, whose content is there already: a claim that is left alone. */
+export function makeStaticClaim(
+	dataVolume: DataVolume,
+	spec: PersistentVolumeClaimSpec,
+	volumeName: string,
+): PersistentVolumeClaim {
+	const {dataSource: _, dataSourceRef: __, ...bare} = spec;
+	const marks = {[annotations.populatedFor]: dataVolume.metadata.name};
+	const claim = makeClaim(dataVolume, {spec: {...bare, volumeName}, annotations: marks});
+	const {[annotations.createdForDataVolume]: ___, ...rest} = claim.metadata.annotations ?? {};
+	return {...claim, metadata: {...claim.metadata, annotations: rest}};
+}
+
 export function makeImportSource(
 	dataVolume: DataVolume,
 	source: {readonly http: HttpSource} | {readonly blank: object},

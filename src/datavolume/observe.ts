@@ -27,6 +27,7 @@ import {type CloneContext, type ObservedClone, observeClone, observeOrigin} from
 import {inheritedLabels} from './instancetype-labels.ts';
 import {isRenderProblem, type Rendered, type RenderProblem, renderClaim} from './render.ts';
 import {assignmentOf, dataVolumesByDataSource} from './requests.ts';
+import {chooseStaticVolume, mayBeStatic, volumesByClaim} from './static-volume.ts';
 import {followReference, isProblem, type ObservedReference, recordedSource} from './source-ref.ts';
 
 /** A claim that the storage makes from a snapshot or another claim, and how that goes. */
@@ -53,6 +54,8 @@ export interface Observed {
 	/** Of the DataVolume's name, whoever made it. */
 	readonly claim: PersistentVolumeClaim | undefined;
 	readonly volume: PersistentVolume | undefined;
+	/** Made beforehand for the claim, which does not exist yet. */
+	readonly staticVolume: PersistentVolume | undefined;
 	/** The StorageClass that the claim names. */
 	readonly claimClass: StorageClass | undefined;
 	/** Whether a claim of its name that exists is taken over where the DataVolume says nothing. */
@@ -120,6 +123,7 @@ export interface ObserveContext extends CloneContext {
 export function addIndexes(caches: Caches): void {
 	caches.addIndex(resources.volumeCloneSources, cloneSourcesByDataVolume);
 	caches.addIndex(resources.persistentVolumes, volumesByHandle);
+	caches.addIndex(resources.persistentVolumes, volumesByClaim);
 	caches.addIndex(resources.persistentVolumes, volumesByClass);
 	caches.addIndex(resources.persistentVolumeClaims, claimsByTarget);
 	caches.addIndex(resources.pods, podsByClaim);
@@ -273,6 +277,10 @@ export function observe(key: string, context: ObserveContext): Observed {
 		volume: claim?.spec.volumeName
 			? caches.store(resources.persistentVolumes).get(undefined, claim.spec.volumeName)
 			: undefined,
+		staticVolume:
+			dataVolume && !claim && mayBeStatic(dataVolume) && !isRenderProblem(rendered)
+				? chooseStaticVolume(caches.store(resources.persistentVolumes).byIndex(volumesByClaim.name, key), rendered.spec)
+				: undefined,
 		claimClass: claim && caches.store(resources.storageClasses).get(undefined, claim.spec.storageClassName ?? ''),
 		adoptsByDefault: settings.hasGate('DataVolumeClaimAdoption'),
 		rendered,

@@ -188,6 +188,25 @@ const rows: readonly Row[] = [
 		bound: 'Pending',
 	},
 	{
+		what: 'a volume that was made for its claim beforehand is all that a claim is made for, whatever the source says',
+		of: dataVolume({source: {s3: {}}, annotations: {[annotations.checkStaticVolume]: ''}}),
+		given: {clone: undefined, staticVolume: volume({name: 'static'})},
+		plan: {do: 'createClaim', claim: {spec: {volumeName: 'static'}, metadata: {annotations: populated}}},
+		phase: 'Pending',
+		bound: 'NotFound',
+	},
+	{
+		what: 'and that claim waits for nobody',
+		of: adopting,
+		given: {
+			...adopted(adopting, {phase: 'Pending', volumeName: 'static', annotations: populated}),
+			claimClass: late,
+		},
+		plan: {do: 'wait', reason: 'Binding'},
+		phase: 'Pending',
+		bound: 'Pending',
+	},
+	{
 		what: 'its own claim that is in use and goes is the disk until then',
 		of: prePopulated,
 		given: on({owner: prePopulated, deleting: true}),
@@ -216,7 +235,7 @@ describe("somebody else's claim", () => {
 
 	test('is told to be that, not a clone', () => {
 		expect(toldOf(adopting, adopted(adopting))).toEqual([
-			'Normal ClaimAdopted: PVC disk was there already, and is the disk of this DataVolume now',
+			'Normal ClaimAdopted: PVC disk has its content from somebody else, and is the disk of this DataVolume now',
 		]);
 	});
 

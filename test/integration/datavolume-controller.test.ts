@@ -186,7 +186,7 @@ describe.concurrent('a clone waits', () => {
 		expect(boundOf(waiting)?.message).toContain('size is smaller than the source 1Gi < 5Gi');
 	});
 
-	test('where a claim of its name is of somebody else, until that is gone', async () => {
+	test('CDI §13.6: where a claim of its name is of somebody else, until that is gone', async () => {
 		const namespace = await makeNamespace(api);
 		const claim = await makeBoundClaim(api, {namespace, name: 'disk'});
 		const dataVolume = await create(namespace, {source: image, storage: {...gibibyte, storageClassName: 'late'}});

@@ -15,6 +15,8 @@ import {KubeClient} from '../../src/kube/client.ts';
 import {connect} from '../../src/kube/connection.ts';
 import * as resources from '../../src/kube/resources.ts';
 import {type ControlPlane, startControlPlane} from '../cluster/control-plane.ts';
+import {ensureBinary} from '../cluster/binaries.ts';
+import {Kubectl} from '../cluster/kubectl.ts';
 import {until} from '../cluster/until.ts';
 import {waitForDataVolume} from '../support/data-volumes.ts';
 import {makeNamespace as makeBareNamespace} from './cluster.ts';
@@ -474,7 +476,7 @@ describe.concurrent('a clone of a source with an instance type', () => {
 });
 
 describe.concurrent('the one annotation that every DataVolume has', () => {
-	test('KubeVirt §3 VM restore in place: is written once the disk is there, where there is no other', async () => {
+	test('CDI §13.9: is written once the disk is there, where there is no other', async () => {
 		const dataVolume = await create(await makeNamespace());
 		const said = metadataOf(dataVolume);
 		await finishImport(api, dataVolume);
@@ -484,12 +486,47 @@ describe.concurrent('the one annotation that every DataVolume has', () => {
 		]);
 	});
 
-	test('KubeVirt §3 VM restore in place: costs no write where there is one, as KubeVirt makes them', async () => {
+	test('CDI §13.9: costs no write where there is one, as KubeVirt makes them', async () => {
 		const adopts = {[annotations.allowClaimAdoption]: 'true'};
 		const dataVolume = await create(await makeNamespace(), {annotations: adopts});
 		const said = metadataOf(dataVolume);
 		await finishImport(api, dataVolume);
 		expect(await said).toEqual([{labels: {}, annotations: adopts}]);
+	});
+});
+
+describe.concurrent('an import that fails', () => {
+	test('CDI §13.17: is tried again and counted as long as it may succeed, and then succeeds', async () => {
+		const dataVolume = await create(await makeNamespace());
+		const failure = {outcome: 'failed', reason: 'SourceUnavailable', retryable: true, message: '503'} as const;
+		await report(api, await importerOf(api, dataVolume), 'Running', {
+			restartCount: 3,
+			state: {waiting: {reason: 'CrashLoopBackOff'}},
+			lastState: {terminated: {exitCode: 1, message: formatTerminationMessage(failure)}},
+		});
+		await waitForDataVolume(api, dataVolume, ({status}) => status?.restartCount === 3);
+		await finishImport(api, dataVolume);
+		expect((await inPhase(dataVolume, 'Succeeded')).status?.restartCount).toBe(3);
+	});
+
+	test('CDI §13.17: is Failed where the bytes have another checksum, and stays so', async () => {
+		const dataVolume = await create(await makeNamespace());
+		const failure = {outcome: 'failed', reason: 'ChecksumMismatch', retryable: false, message: 'other'} as const;
+		await report(api, await importerOf(api, dataVolume), 'Succeeded', ended(failure));
+		const failed = await inPhase(dataVolume, 'Failed');
+		expect(conditionOf(failed, 'Running')).toMatchObject({status: 'False', reason: 'ChecksumError'});
+		expect((await claimOf(dataVolume)).status?.phase).toBe('Pending');
+	});
+});
+
+describe.concurrent('kubectl', () => {
+	test('CDI §13.12: waits for a condition of a DataVolume', async () => {
+		const dataVolume = await create(await makeNamespace());
+		const {namespace = '', name} = dataVolume.metadata;
+		const kubectl = new Kubectl(await ensureBinary('kubectl'), controlPlane.kubeconfig);
+		const waiting = kubectl.run('-n', namespace, 'wait', `dv/${name}`, '--for=condition=Ready', '--timeout=100s');
+		await finishImport(api, dataVolume);
+		expect(await waiting).toContain(`datavolume.cdi.kubevirt.io/${name} condition met`);
 	});
 });
 

@@ -225,7 +225,7 @@ describe.concurrent('a disk that somebody else brings back', () => {
 		await expectNoPopulation(namespace);
 	});
 
-	test('KubeVirt §3 VM restore to new volumes: an unowned DataVolume takes the claim over, its source is not looked at', async () => {
+	test('CDI §13.9: VM restore to new volumes: an unowned DataVolume takes the claim over, its source is not looked at', async () => {
 		const namespace = await makeNamespace(api);
 		const claim = await makeRestoredClaim(namespace, 'late');
 		const dataVolume = await api.create(resources.dataVolumes, {
@@ -249,7 +249,7 @@ describe.concurrent('a disk that somebody else brings back', () => {
 		await expectNoPopulation(namespace);
 	});
 
-	test('KubeVirt §3 VM restore in place: nothing is made while the claim is gone, and the new one is the disk', async () => {
+	test('CDI §13.9: VM restore in place: nothing is made while the claim is gone, and the new one is the disk', async () => {
 		const namespace = await makeNamespace(api);
 		// Also where nobody ever annotated it, JSON patches must find something to add to.
 		const dataVolume = await makeImported(namespace, {});
@@ -272,6 +272,33 @@ describe.concurrent('a disk that somebody else brings back', () => {
 		const after = await claimOf(dataVolume);
 		expect(after.metadata.uid).toBe(claim.metadata.uid);
 		expect(after.metadata.annotations).toMatchObject({...populated, 'restore.kubevirt.io/name': 'restore'});
+		await expectNoPopulation(namespace);
+	});
+
+	test('CDI §2.2 checkStaticVolume: a volume that was made beforehand is bound, and not filled', async () => {
+		const namespace = await makeNamespace(api);
+		const accessModes = ['ReadWriteOnce'] as const;
+		const capacity = {storage: '2Gi'};
+		const {metadata} = await api.create(resources.persistentVolumes, {
+			apiVersion: 'v1',
+			kind: 'PersistentVolume',
+			metadata: {name: `static-${namespace}`},
+			spec: {
+				...{accessModes, capacity, storageClassName: 'late'},
+				claimRef: {apiVersion: 'v1', kind: 'PersistentVolumeClaim', namespace, name: 'disk'},
+				csi: {driver: 'csi.example.com', volumeHandle: `static-${namespace}`},
+			},
+		});
+		await api.mergePatchStatus(resources.persistentVolumes, metadata, {status: {phase: 'Available'}});
+		const said = {[annotations.checkStaticVolume]: ''};
+		const dataVolume = await create(namespace, {annotations: said, storageClassName: 'late'});
+		const claim = await until('the claim', () => api.find(resources.persistentVolumeClaims, dataVolume.metadata));
+		expect(claim.spec.volumeName).toBe(metadata.name);
+		expect(claim.spec.dataSourceRef).toBeUndefined();
+		// What the binder does.
+		await api.mergePatchStatus(resources.persistentVolumeClaims, claim.metadata, {status: {phase: 'Bound', capacity}});
+		await inPhase(dataVolume, 'Succeeded');
+		await waitForDataVolume(api, dataVolume, (now) => now.metadata.annotations?.[annotations.prePopulated] === 'disk');
 		await expectNoPopulation(namespace);
 	});
 

@@ -52,6 +52,7 @@ export function observedDataVolume(of: DataVolume, given: Partial<Observed> = {}
 		bindsAtOnce: false,
 		claimClass: isRenderProblem(rendered) ? undefined : rendered.storageClass,
 		adoptsByDefault: false,
+		staticVolume: undefined,
 		clone: undefined,
 		measuring: undefined,
 		population: undefined,
