@@ -5,6 +5,7 @@ import type {KubeObject, PersistentVolumeClaim} from '../../src/api/kubernetes.t
 import type {Caches} from '../../src/kube/caches.ts';
 import type {KubeApi} from '../../src/kube/client.ts';
 import type {KubeEventRecorder} from '../../src/kube/events.ts';
+import {compareResourceVersions} from '../../src/kube/resource-version.ts';
 import * as resources from '../../src/kube/resources.ts';
 import type {Clock} from '../../src/process/clock.ts';
 import type {Logger} from '../../src/process/log.ts';
@@ -23,6 +24,24 @@ export interface Double {
 	readonly launcherImage: string;
 	/** What was done for which object, for whoever wonders why a test fails. */
 	readonly note: (about: KubeObject, words: string) => void;
+}
+
+/**
+ * What was written last, so that nothing is decided from an object that is older than that: its own status, for one, would be
+ * read as it was before. The watch brings the newer one.
+ */
+export class Written {
+	readonly #versions = new Map<string, string>();
+
+	note(object: KubeObject): void {
+		const {uid = '', resourceVersion = ''} = object.metadata;
+		this.#versions.set(uid, resourceVersion);
+	}
+
+	isNewerThan({metadata: {uid = '', resourceVersion = ''}}: KubeObject): boolean {
+		const written = this.#versions.get(uid);
+		return written !== undefined && compareResourceVersions(written, resourceVersion) > 0;
+	}
 }
 
 /** After an error. KubeVirt's begins at milliseconds and ends at minutes. */

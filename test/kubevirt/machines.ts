@@ -20,15 +20,17 @@ export interface MachineWanted {
 	readonly name: string;
 	/** Each is a disk of the machine. */
 	readonly templates?: readonly DataVolumeTemplate[];
-	/** Claims, or DataVolumes that are made otherwise, as disks. */
+	/** Claims as disks. */
 	readonly claims?: readonly string[];
+	/** DataVolumes that are made otherwise, as disks. */
+	readonly dataVolumes?: readonly string[];
 	/** Default Always. */
 	readonly runStrategy?: RunStrategy;
 	readonly annotations?: Readonly<Record<string, string>>;
 }
 
 function makeMachine(wanted: MachineWanted): VirtualMachine {
-	const {namespace, name, templates = [], claims = [], runStrategy = 'Always', annotations} = wanted;
+	const {namespace, name, templates = [], claims = [], dataVolumes = [], runStrategy = 'Always', annotations} = wanted;
 	return {
 		apiVersion: kubevirtVersion,
 		kind: 'VirtualMachine',
@@ -41,7 +43,10 @@ function makeMachine(wanted: MachineWanted): VirtualMachine {
 				spec: {
 					domain: {devices: {}},
 					volumes: [
-						...templates.map(({metadata: {name: disk}}) => ({name: disk, dataVolume: {name: disk}})),
+						...[...templates.map(({metadata}) => metadata.name), ...dataVolumes].map((disk) => ({
+							name: disk,
+							dataVolume: {name: disk},
+						})),
 						...claims.map((claimName) => ({name: claimName, persistentVolumeClaim: {claimName}})),
 					],
 				},

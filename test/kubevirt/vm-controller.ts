@@ -19,7 +19,7 @@ import {
 } from './api.ts';
 import {type AccessReview, reviewOf} from './authorization.ts';
 import {resolve, sourceRefOf} from './data-volume.ts';
-import {type Double, findClaim, findDataVolume, isSame, noting, retryBackoff, wordsOf} from './double.ts';
+import {type Double, findClaim, findDataVolume, isSame, noting, retryBackoff, wordsOf, Written} from './double.ts';
 import {Expectations} from './expectations.ts';
 import {printableStatus} from './printable-status.ts';
 import {decideVm, isFinal, type ObservedTemplate, type ObservedVm, type VmAction, type VmPlan} from './vm-decide.ts';
@@ -53,6 +53,7 @@ async function refusal(
 export class VmController {
 	readonly #double: Double;
 	readonly #expectations: Expectations;
+	readonly #written = new Written();
 	readonly controller: Controller;
 
 	constructor(double: Double) {
@@ -103,7 +104,8 @@ export class VmController {
 	async #sync(key: string, round: Round): Promise<'done' | {recheckAfterMs: number}> {
 		const {namespace, name} = parseKey(key);
 		const vm = this.#double.caches.store(virtualMachines).get(namespace, name);
-		return vm ? noting(this.#double, vm, () => this.#syncOne(vm, key, round)) : 'done';
+		if (!vm || this.#written.isNewerThan(vm)) return 'done';
+		return noting(this.#double, vm, () => this.#syncOne(vm, key, round));
 	}
 
 	async #syncOne(vm: VirtualMachine, key: string, round: Round): Promise<'done' | {recheckAfterMs: number}> {
@@ -254,11 +256,9 @@ export class VmController {
 		const {resourceVersion, uid} = vm.metadata;
 		const gone = {stateChangeRequests: null, startFailure: null};
 		const patch = {status: {...gone, ...status}};
-		await double.api.mergePatchStatus(virtualMachines, vm.metadata, patch, {
-			resourceVersion,
-			uid,
-			signal: round.signal,
-		});
+		const {signal} = round;
+		const options = {resourceVersion, uid, signal};
+		this.#written.note(await double.api.mergePatchStatus(virtualMachines, vm.metadata, patch, options));
 	}
 }
 

@@ -15,7 +15,7 @@ import {
 	type VirtualMachineInstance,
 	virtualMachineInstances,
 } from './api.ts';
-import {type Double, findClaim, findDataVolume, isSame, noting, retryBackoff} from './double.ts';
+import {type Double, findClaim, findDataVolume, isSame, noting, retryBackoff, Written} from './double.ts';
 import {makeLauncherPod} from './launcher-pod.ts';
 import {overheadOf} from './presence.ts';
 import {readinessOf} from './readiness.ts';
@@ -39,6 +39,7 @@ function sizesDiffer(one: PersistentVolumeClaim, other: PersistentVolumeClaim): 
 
 export class VmiController {
 	readonly #double: Double;
+	readonly #written = new Written();
 	readonly controller: Controller;
 
 	constructor(double: Double) {
@@ -79,7 +80,8 @@ export class VmiController {
 	async #sync(key: string, round: Round): Promise<'done'> {
 		const {namespace, name} = parseKey(key);
 		const instance = this.#double.caches.store(virtualMachineInstances).get(namespace, name);
-		return instance ? noting(this.#double, instance, () => this.#syncOne(instance, round)) : 'done';
+		if (!instance || this.#written.isNewerThan(instance)) return 'done';
+		return noting(this.#double, instance, () => this.#syncOne(instance, round));
 	}
 
 	async #syncOne(instance: VirtualMachineInstance, round: Round): Promise<'done'> {
@@ -93,7 +95,8 @@ export class VmiController {
 			if (status.phase !== instance.status?.phase) this.#double.note(instance, `is ${status.phase}`);
 			const {resourceVersion, uid} = instance.metadata;
 			const options = {resourceVersion, uid, signal: round.signal};
-			await this.#double.api.mergePatchStatus(virtualMachineInstances, instance.metadata, {status}, options);
+			const {api} = this.#double;
+			this.#written.note(await api.mergePatchStatus(virtualMachineInstances, instance.metadata, {status}, options));
 		}
 		if (failure !== undefined) throw new Error(failure);
 		return 'done';
