@@ -4,7 +4,7 @@ import type {WaitReason as PopulateWaitReason} from '../../populate/decide.ts';
 import type {WorkerFailure} from '../../api/worker-contract.ts';
 
 /** What the API server said to a claim, and what only the controller knows. */
-type OutcomeReason = 'ErrExceededQuota' | 'RestoreWindowFull' | 'ClaimLost' | 'SizeDetectionPodNotReady';
+type OutcomeReason = 'ErrExceededQuota' | 'RestoreWindowFull' | 'ClaimLost';
 
 /** What is nobody's reason but what one look shows. */
 type LookReason = 'NotSeen' | 'Deleting';
@@ -59,9 +59,6 @@ const advice: Readonly<Record<AdviceReason, string>> = {
 	StorageClassMissing: 'Create the storage class, or name another one in a new DataVolume',
 	StorageClassNotCsi: 'Name the storage class of a CSI driver in a new DataVolume',
 	SourceObjectMissing: 'Create the object that the dataSourceRef of the claim names',
-	ImportProxyNotValid: 'Let an administrator correct the proxy under importProxy of the CDIConfig "config"',
-	ErrCreatingPVCPrime: 'Mend what the API server says of the claim through which the disk is filled: it is tried again',
-	ErrStartingPod: 'Mend what the API server says of the worker Pod, a policy or its service account: it is tried again',
 	ProxyCertificatesMissing:
 		"Let an administrator create the ConfigMap with the proxy's certificates; it is looked for every ten seconds",
 	ImportProxyNotValid: 'Let an administrator correct spec.importProxy of CDIConfig; it is looked at every ten seconds',
@@ -92,7 +89,6 @@ const advice: Readonly<Record<AdviceReason, string>> = {
 	Internal: 'It is tried again. If that fails too, report it with the log of the Pod',
 	ErrExceededQuota: 'Raise the ResourceQuota of the namespace, or delete disks in it; it is tried again by itself',
 	RestoreWindowFull: 'Nothing: as many clones as the storage takes at once are being restored, and its turn comes',
-	SizeDetectionPodNotReady: 'Wait for the Pod that measures the source, or give a size in a new DataVolume (--size)',
 	ClaimLost: 'The disk is lost: delete the DataVolume',
 	NotSeen: 'Is the controller running? kubectl -n onesnap get pods',
 	Deleting: 'Wait until what uses the disk is gone',

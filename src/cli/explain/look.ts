@@ -1,5 +1,4 @@
 /** One look at all that a DataVolume depends on, through the eyes of the controller: its caches, its observe, its decide. */
-import {clusterSettings} from '../../cdiconfig/settings.ts';
 import type {DataVolume} from '../../api/datavolume.ts';
 import type {Event} from '../../api/event.ts';
 import type {KubeObject} from '../../api/kubernetes.ts';
