@@ -250,6 +250,36 @@ test('a user with a right on one name may clone that one and no other', async ()
 	asker.client.close();
 });
 
+describe.concurrent('KubeVirt §1.3: of a disk that somebody else makes, as a restore does,', () => {
+	const pre = {[annotations.prePopulated]: 'disk'};
+	const from: Readonly<Record<string, (asker: Asker) => DataVolume>> = {
+		'a claim': (asker) => clone(asker, 'pvc', source),
+		'a snapshot': (asker) => clone(asker, 'snapshot', source),
+		'a sourceRef': (asker) => dataVolume(asker, {sourceRef: {kind: 'DataSource', namespace: source, name: 'os'}}),
+	};
+
+	test.each(Object.entries(from))('the source is not asked about until it is to be cloned: %s', async (_, make) => {
+		const [asker, entitled] = [await makeAsker('user', []), await makeAsker('user', [cloneSource])];
+		await grant(admin, {namespace: asker.target, user: entitled.user, rules: inTarget});
+		const wanted = make(asker);
+		const made = await asker.client.create(dataVolumes, {...wanted, metadata: {...wanted.metadata, annotations: pre}});
+		const change = ({client}: Asker, patch: object) =>
+			answerTo(client.mergePatch(dataVolumes, made.metadata, {metadata: patch}));
+		expect(await change(asker, {labels: {a: 'b'}})).toBe('admitted');
+		const plain = {annotations: {[annotations.prePopulated]: null}};
+		const words = `User ${asker.user} has insufficient permissions in clone source namespace ${source}`;
+		expect(await change(asker, plain)).toContain(words);
+		// With a record that he may write, too.
+		const record = `${made.metadata.uid}/PersistentVolumeClaim/${asker.target}/golden`;
+		const both = {annotations: {...plain.annotations, [annotations.resolvedSource]: record}};
+		expect(await change(asker, both)).toContain(words);
+		await until('who may', async () => ((await change(entitled, plain)) === 'admitted' ? true : undefined));
+		expect(await change(asker, {labels: {a: 'c'}})).toBe('admitted');
+		await admin.delete(dataVolumes, made.metadata);
+		for (const {client} of [asker, entitled]) client.close();
+	});
+});
+
 describe.concurrent('the record of what a sourceRef led to', () => {
 	const recordOf = ({metadata: {uid}}: DataVolume, namespace: string) => ({
 		metadata: {annotations: {[annotations.resolvedSource]: `${uid}/PersistentVolumeClaim/${namespace}/golden`}},
