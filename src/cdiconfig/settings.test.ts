@@ -38,7 +38,7 @@ describe('clusterSettings', () => {
 		expect(settings(said(spec), cdi({spec: {workload, cloneStrategyOverride: 'copy'}}))).toMatchObject({
 			...{preallocation: true, imagePullSecrets: ['a'], placement: workload},
 			resources: {limits: {cpu: '2', memory: '600Mi'}},
-			cloneStrategy: {strategy: 'copy', saidBy: 'cdi'},
+			cloneStrategy: {strategy: 'copy', saidBy: 'spec.cloneStrategyOverride of CDI cdi'},
 		});
 	});
 

@@ -25,7 +25,7 @@ export interface ClusterSettings {
 	readonly placement: NodePlacement;
 	/** Undefined where CDIConfig names no proxy. */
 	readonly importProxy: ImportProxyConfig | undefined;
-	/** The way of all clones, and the CDI object that says so. */
+	/** The way of all clones, and in words where that stands. */
 	readonly cloneStrategy: {readonly strategy: CloneStrategy; readonly saidBy: string} | undefined;
 }
 
@@ -51,6 +51,7 @@ export function clusterSettings(caches: Pick<Caches, 'store'>): ClusterSettings 
 		imagePullSecrets: imagePullSecrets.flatMap(({name}) => (name ? [name] : [])),
 		placement: cdi?.spec.workload ?? {},
 		importProxy: importProxy?.HTTPProxy || importProxy?.HTTPSProxy ? importProxy : undefined,
-		cloneStrategy: override && cdi && {strategy: override, saidBy: cdi.metadata.name},
+		cloneStrategy: override &&
+			cdi && {strategy: override, saidBy: `spec.cloneStrategyOverride of CDI ${cdi.metadata.name}`},
 	};
 }

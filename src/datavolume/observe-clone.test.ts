@@ -1,6 +1,7 @@
 import {describe, expect, test} from 'vitest';
 import {
 	assignedTo,
+	cdi,
 	claim,
 	csiDriver,
 	csiNode,
@@ -22,8 +23,9 @@ import {
 import {MemoryCaches} from '../../test/support/memory-caches.ts';
 import type {KubeObject, PersistentVolume} from '../api/kubernetes.ts';
 import {annotations, cdiGroup, copyClaimName, labels, targetNameAnnotation} from '../api/names.ts';
-import {addSharingIndexes} from '../smartclone/observe.ts';
+import {addSharingIndexes, snapshotClassFor} from '../smartclone/observe.ts';
 import {clusterSettings} from '../cdiconfig/settings.ts';
+import {resolveProfile} from '../storageprofile/resolve.ts';
 import {WaitingRequests} from '../smartclone/requests.ts';
 import {formatGaveUp} from './gave-up.ts';
 import {addIndexes, type ObserveContext, observe} from './observe.ts';
@@ -161,6 +163,49 @@ describe('the size of a clone', () => {
 		const of = dataVolume({source: {snapshot: {namespace: 'ns', name: 'mine'}}});
 		const content = snapshotContent({of: mine, volumeHandle: 'handle-1'});
 		expect(cloneOf([of, mine, content])?.minimumBytes).toBe(1n << 30n);
+	});
+});
+
+describe('the wish for a way', () => {
+	/** CDI's table advises the driver's own clone for it; onesnap has no row of it. */
+	const hitachi = 'hspc.csi.hitachi.com';
+	const ofHitachi = [
+		storageClass({provisioner: hitachi, annotations: {[annotations.defaultStorageClass]: 'true'}}),
+		volume({...{name: 'golden-volume', uid: 'golden-volume-uid'}, boundTo: source, driver: hitachi}),
+		snapshotClass({driver: hitachi}),
+		csiDriver(hitachi),
+	];
+	const profile = (spec: object) => storageProfile({spec: {claimPropertySets: plainSets, ...spec}});
+
+	test('CDI §5.2: is not what CDI advises for the driver: its clones share a snapshot', () => {
+		expect(
+			resolveProfile({storageClass: storageClass({provisioner: hitachi}), profile: undefined, snapshotClasses: []}),
+		).toMatchObject({cloneStrategy: 'csi-clone'});
+		expect(cloneOf([cloning(), ...ofHitachi])?.decision).toMatchObject({way: 'snapshot', route: 'restore'});
+	});
+
+	test('CDI §5.2: is what an admin says, in CDI before the profile', () => {
+		const asked = profile({cloneStrategy: 'csi-clone'});
+		expect(cloneOf([cloning(), ...ofHitachi, asked])?.decision).toMatchObject({way: 'csi-clone'});
+		const {caches} = new MemoryCaches([cdi({spec: {cloneStrategyOverride: 'copy'}})]);
+		const settings = clusterSettings(caches);
+		expect(cloneOf([cloning(), ...ofHitachi, asked], {settings})?.decision).toMatchObject({
+			way: 'copy',
+			route: 'copyClaim',
+			declined: [
+				{way: 'snapshot', code: 'CloneStrategy', message: 'spec.cloneStrategyOverride of CDI cdi asks for copies'},
+			],
+		});
+	});
+
+	test('CDI §5.2: the snapshot class is named by the profile of the source’s class', () => {
+		const {caches} = new MemoryCaches([
+			...[snapshotClass({name: 'a'}), snapshotClass({name: 'b'}), snapshotClass({name: 'c', isDefault: true})],
+			profile({snapshotClass: 'b'}),
+		]);
+		expect(snapshotClassFor(caches, source, 'csi.example.com')?.metadata.name).toBe('b');
+		const elsewhere = claim({storageClass: 'other'});
+		expect(snapshotClassFor(caches, elsewhere, 'csi.example.com')?.metadata.name).toBe('c');
 	});
 });
 

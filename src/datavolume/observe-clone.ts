@@ -15,7 +15,7 @@ import {type Assignment, assignmentTo, type WaitingRequests} from '../smartclone
 import {type Serving, servingOf} from '../smartclone/serving.ts';
 import {snapshotSource} from '../smartclone/rules.ts';
 import {contentOf} from '../smartclone/sharing.ts';
-import {chooseSnapshotClass} from '../smartclone/snapshot-class.ts';
+import {snapshotClassFor} from '../smartclone/observe.ts';
 import {
 	chooseWay,
 	type CloneDecision,
@@ -25,6 +25,8 @@ import {
 } from '../smartclone/strategy.ts';
 import {handleKey, volumesByHandle} from '../smartclone/writer-watch.ts';
 import {writersOf} from '../smartclone/writers.ts';
+import {profileOf} from '../storageprofile/observe.ts';
+import {wishedStrategy} from '../storageprofile/resolve.ts';
 import {authorizationProblem} from './authorization.ts';
 import {type GaveUp, gaveUpOf, isGivenUp} from './gave-up.ts';
 import {inheritedLabels} from './instancetype-labels.ts';
@@ -285,6 +287,7 @@ function factsOf(
 		nodeLocal: policy.nodeLocal,
 		csiClone: policy.csiClone,
 		snapshotsServed: caches.progress(resources.volumeSnapshots).resourceVersion !== undefined,
-		snapshotClass: chooseSnapshotClass(caches.store(resources.volumeSnapshotClasses).list(), driver)?.metadata.name,
+		snapshotClass: snapshotClassFor(caches, origin.claim, driver)?.metadata.name,
+		wish: settings.cloneStrategy ?? wishedStrategy(storageClass, profileOf(caches, storageClass)),
 	};
 }

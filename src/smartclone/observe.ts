@@ -2,7 +2,7 @@
 import type {KubeObject, PersistentVolumeClaim} from '../api/kubernetes.ts';
 import {labels, stripeName, stripeNumber} from '../api/names.ts';
 import type {ContentKey, SharedSnapshot} from '../api/sharedsnapshot.ts';
-import type {VolumeSnapshot, VolumeSnapshotContent} from '../api/snapshot.ts';
+import type {VolumeSnapshot, VolumeSnapshotClass, VolumeSnapshotContent} from '../api/snapshot.ts';
 import type {Caches} from '../kube/caches.ts';
 import * as resources from '../kube/resources.ts';
 import type {Index} from '../kube/store.ts';
@@ -229,6 +229,17 @@ function byAge(a: SharedSnapshot, b: SharedSnapshot): number {
 	return time === 0 ? a.metadata.name.localeCompare(b.metadata.name, 'en', {numeric: true}) : time;
 }
 
+/** One for all clones of a source: the profile of its own class may name it, whatever classes the clones are of. */
+export function snapshotClassFor(
+	caches: Pick<Caches, 'store'>,
+	source: PersistentVolumeClaim | undefined,
+	driver: string | undefined,
+): VolumeSnapshotClass | undefined {
+	const profile = caches.store(resources.storageProfiles).get(undefined, source?.spec.storageClassName ?? '');
+	const classes = caches.store(resources.volumeSnapshotClasses).list();
+	return chooseSnapshotClass(classes, driver, profile?.spec.snapshotClass);
+}
+
 export function observe(key: string, context: ObserveContext): Observed {
 	const {caches, waiting, refusedAliases = new Set()} = context;
 	const [namespace = '', name = ''] = key.split('/', 2);
@@ -239,7 +250,7 @@ export function observe(key: string, context: ObserveContext): Observed {
 	const className = claim?.spec.storageClassName;
 	const storageClass = className ? caches.store(resources.storageClasses).get(undefined, className) : undefined;
 	const classes = caches.store(resources.volumeSnapshotClasses).list();
-	const snapshotClass = chooseSnapshotClass(classes, content?.driver);
+	const snapshotClass = snapshotClassFor(caches, claim, content?.driver);
 	const shared = caches
 		.store(resources.sharedSnapshots)
 		.byIndex(sharedBySource.name, key)

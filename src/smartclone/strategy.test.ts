@@ -2,6 +2,8 @@ import {describe, expect, test} from 'vitest';
 import {
 	chooseWay,
 	type CloneFacts,
+	type CloneRoute,
+	type CloneWay,
 	type DeclineCode,
 	declineCodes,
 	describeDeclined,
@@ -29,6 +31,7 @@ const possible: CloneFacts = {
 	csiClone: 'never',
 	snapshotsServed: true,
 	snapshotClass: 'snapshots',
+	wish: undefined,
 	givenUp: [],
 	kept: undefined,
 };
@@ -50,6 +53,12 @@ const rows: readonly Row[] = [
 		{sourceKind: 'snapshot', targetProvisioner: 'other'},
 		'NoProvisionerMatch',
 		/use a class of the source's driver/,
+	],
+	[
+		'somebody asks for copies',
+		{wish: {strategy: 'copy', saidBy: 'spec.cloneStrategyOverride of CDI cdi'}},
+		'CloneStrategy',
+		/^spec\.cloneStrategyOverride of CDI cdi asks for copies$/,
 	],
 	['no snapshot class is there', {snapshotClass: undefined}, 'NoVolumeSnapshotClass', /create one/],
 	['the modes differ', {targetVolumeMode: 'Block'}, 'IncompatibleVolumeModes', /Source is Filesystem, target Block/],
@@ -167,6 +176,31 @@ describe('chooseWay', () => {
 		expect(chooseWay({...possible, ...noClass, kept: 'snapshot'})).toMatchObject({way: 'snapshot'});
 		const givenUp = [{way: 'snapshot', ...outOfRange}] as const;
 		expect(chooseWay({...possible, kept: 'snapshot', givenUp})).toMatchObject({way: 'copy'});
+	});
+
+	const wishing = (strategy: CloneWay) => ({wish: {strategy, saidBy: 'somebody'}});
+
+	test.each<[string, Partial<CloneFacts>, CloneWay, CloneRoute]>([
+		['copies, and cuts nothing for it', wishing('copy'), 'copy', 'copyClaim'],
+		[
+			'restores the snapshot that was named all the same',
+			{...wishing('copy'), sourceKind: 'snapshot'},
+			'snapshot',
+			'restore',
+		],
+		['lets the driver clone', {...wishing('csi-clone'), csiClone: 'fallback'}, 'csi-clone', 'csiClone'],
+		['lets the driver clone, although that does not suit it', wishing('csi-clone'), 'csi-clone', 'csiClone'],
+		['shares where the driver cannot clone', {...wishing('csi-clone'), sameNamespace: false}, 'snapshot', 'restore'],
+		['does not let it where storage is of one node', {...wishing('csi-clone'), nodeLocal: true}, 'snapshot', 'restore'],
+		[
+			'shares, although the driver would clone first',
+			{...wishing('snapshot'), csiClone: 'first'},
+			'snapshot',
+			'restore',
+		],
+		['keeps the way that something was made for', {...wishing('copy'), kept: 'snapshot'}, 'snapshot', 'restore'],
+	])('CDI §5.2: %s where that is asked for', (_, facts, way, route) => {
+		expect(chooseWay({...possible, ...facts})).toMatchObject({way, route});
 	});
 
 	const otherMode = {targetVolumeMode: 'Block'} as const;

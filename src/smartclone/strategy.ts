@@ -2,8 +2,8 @@
  * Which way to clone, and why not the others. A pure function from facts to a decision. Once a request is assigned to a
  * snapshot, or its claim is made, the way is kept, unless it is given up: then it is asked again, without that way.
  *
- * The order is `snapshot`, `csi-clone`, `copy`; a driver may want `csi-clone` first. Reasons carry CDI's codes where it
- * has one.
+ * The order is `snapshot`, `csi-clone`, `copy`; a driver may want `csi-clone` first, and so may an admin, or `copy` alone.
+ * What CDI advises for a driver is no admin's wish (docs/adr/0019). Reasons carry CDI's codes where it has one.
  */
 import type {VolumeMode} from '../api/kubernetes.ts';
 import type {CsiClone} from './driver-policy.ts';
@@ -38,6 +38,7 @@ export const declineCodes = [
 	'NoStorageClass',
 	'CsiCloneUnsuitable',
 	'SourceOnOtherNode',
+	'CloneStrategy',
 	'GaveUp',
 ] as const;
 export type DeclineCode = (typeof declineCodes)[number];
@@ -92,6 +93,8 @@ export interface CloneFacts {
 	readonly snapshotsServed: boolean;
 	/** The class that the shared snapshot is cut with; needed for a claim as source. */
 	readonly snapshotClass: string | undefined;
+	/** What somebody asks for: in CDI, in the profile of the target's class, or on that class. */
+	readonly wish: {readonly strategy: CloneWay; readonly saidBy: string} | undefined;
 	readonly givenUp: readonly GivenUpWay[];
 	/** The way that something has been made for. */
 	readonly kept: CloneWay | undefined;
@@ -104,6 +107,13 @@ const givenUpWay = ({givenUp}: CloneFacts, wanted: CloneWay) => givenUp.find(({w
 function givenUpReasons(facts: CloneFacts, way: CloneWay): Reason[] {
 	const found = givenUpWay(facts, way);
 	return found ? [{code: 'GaveUp', message: `Tried in vain (${found.code}): ${found.message}`}] : [];
+}
+
+/** Of claims: whoever names a snapshot has chosen, in CDI too. */
+function againstWish({wish, sourceKind}: CloneFacts): Reason[] {
+	return wish?.strategy === 'copy' && sourceKind === 'pvc'
+		? [{code: 'CloneStrategy', message: `${wish.saidBy} asks for copies`}]
+		: [];
 }
 
 /** What stands between two volumes of which one is made by the driver from the other. */
@@ -161,6 +171,7 @@ function againstCut({sourceKind, sourceDriver, snapshotClass}: CloneFacts): Reas
 function againstRestore(facts: CloneFacts): Reason[] {
 	return [
 		...givenUpReasons(facts, 'snapshot'),
+		...againstWish(facts),
 		...againstSnapshots(facts),
 		...againstAnyDriver(facts),
 		...againstCut(facts),
@@ -169,7 +180,7 @@ function againstRestore(facts: CloneFacts): Reason[] {
 }
 
 function againstCsiClone(facts: CloneFacts): Reason[] {
-	const reasons = [...givenUpReasons(facts, 'csi-clone'), ...againstAnyDriver(facts)];
+	const reasons = [...givenUpReasons(facts, 'csi-clone'), ...againstWish(facts), ...againstAnyDriver(facts)];
 	if (!facts.sameNamespace) {
 		reasons.push({code: 'OtherNamespace', message: 'A driver clones claims of the same namespace only'});
 	}
@@ -179,7 +190,8 @@ function againstCsiClone(facts: CloneFacts): Reason[] {
 			message: 'The source claim names no storage class, which the provisioner asks for',
 		});
 	}
-	if (facts.csiClone === 'never' || facts.nodeLocal) {
+	const isUnwanted = facts.csiClone === 'never' && facts.wish?.strategy !== 'csi-clone';
+	if (isUnwanted || facts.nodeLocal) {
 		reasons.push({
 			code: 'CsiCloneUnsuitable',
 			message: `Clones of claims do not suit the driver ${facts.sourceDriver}: annotation onesnap.io/csi-clone of the storage class overrides that`,
@@ -194,7 +206,9 @@ function copyRoute(facts: CloneFacts): CloneRoute {
 	const against = [...againstSnapshots(facts), ...againstCut(facts)];
 	const possible = against.length === 0 && facts.sourceDriver !== undefined && facts.sourceRestorable;
 	const triedInVain = givenUpWay(facts, 'snapshot') ?? givenUpWay(facts, 'copy');
-	return possible && facts.targetIsCsi && !triedInVain ? 'copySnapshot' : 'copyClaim';
+	// Who wants copies wants no snapshots.
+	const unwanted = facts.wish?.strategy === 'copy';
+	return possible && facts.targetIsCsi && !triedInVain && !unwanted ? 'copySnapshot' : 'copyClaim';
 }
 
 /** @param restorable nothing is against a restore, if it is done on the right node. */
@@ -221,8 +235,11 @@ export function chooseWay(facts: CloneFacts): CloneDecision {
 		copy: [],
 	};
 	const byDriver: readonly CloneWay[] = facts.sourceKind === 'pvc' ? ['csi-clone'] : [];
-	const order: readonly CloneWay[] =
-		facts.csiClone === 'first' ? [...byDriver, 'snapshot', 'copy'] : ['snapshot', ...byDriver, 'copy'];
+	const wish = facts.wish?.strategy;
+	const driverFirst = wish === 'csi-clone' || (wish !== 'snapshot' && facts.csiClone === 'first');
+	const order: readonly CloneWay[] = driverFirst
+		? [...byDriver, 'snapshot', 'copy']
+		: ['snapshot', ...byDriver, 'copy'];
 	const kept = facts.kept && !givenUpWay(facts, facts.kept) ? facts.kept : undefined;
 	const way = kept ?? order.find((candidate) => against[candidate].length === 0) ?? 'copy';
 	const route = routeOf(facts, way, against.snapshot.length === 0);
@@ -262,6 +279,7 @@ export const remedies: Readonly<Record<DeclineCode, string>> = {
 	CsiCloneUnsuitable:
 		'the annotation onesnap.io/csi-clone: fallback on the storage class, where the driver does it well',
 	SourceOnOtherNode: 'a consumer on the node of the source',
+	CloneStrategy: 'another clone strategy, or none, where copy is asked for',
 	GaveUp: 'a new DataVolume, once the cause is mended: this one does not try it again',
 };
 

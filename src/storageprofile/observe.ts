@@ -23,12 +23,16 @@ export interface Observed {
 	readonly resolved: ResolvedProfile | undefined;
 }
 
+export function profileOf(caches: Pick<Caches, 'store'>, {metadata}: StorageClass): StorageProfile | undefined {
+	return caches.store(resources.storageProfiles).get(undefined, metadata.name);
+}
+
 /** Index needed: {@link volumesByClass}. */
 export function profileFacts(caches: Caches, storageClass: StorageClass): ProfileFacts {
 	const {name} = storageClass.metadata;
 	return {
 		storageClass,
-		profile: caches.store(resources.storageProfiles).get(undefined, name),
+		profile: profileOf(caches, storageClass),
 		snapshotClasses: caches.store(resources.volumeSnapshotClasses).list(),
 		volumes:
 			storageClass.provisioner === noProvisioner

@@ -79,8 +79,14 @@ describe('cloneStrategy', () => {
 
 	test('is a wish only where somebody said it', () => {
 		expect(wishedStrategy(ceph, undefined)).toBeUndefined();
-		expect(wishedStrategy(annotated('copy'), undefined)).toBe('copy');
-		expect(wishedStrategy(annotated('copy'), storageProfile({spec: {cloneStrategy: 'csi-clone'}}))).toBe('csi-clone');
+		expect(wishedStrategy(annotated('copy'), undefined)).toEqual({
+			strategy: 'copy',
+			saidBy: 'annotation cdi.kubevirt.io/clone-strategy of StorageClass fast',
+		});
+		expect(wishedStrategy(annotated('copy'), storageProfile({spec: {cloneStrategy: 'csi-clone'}}))).toEqual({
+			strategy: 'csi-clone',
+			saidBy: 'spec.cloneStrategy of StorageProfile fast',
+		});
 	});
 });
 

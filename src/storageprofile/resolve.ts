@@ -70,14 +70,23 @@ function recognition({provisioner}: StorageClass, known: ReturnType<typeof capab
 	} as const;
 }
 
-/** What the admin asks for, and nobody guessed: the profile's word, else the class's. */
+/** What somebody asks for, and nobody guessed. */
+export interface StrategyWish {
+	readonly strategy: CloneStrategy;
+	/** In words, where it stands. */
+	readonly saidBy: string;
+}
+
+/** The profile's word, else the class's. */
 export function wishedStrategy(
-	storageClass: StorageClass,
+	{metadata}: StorageClass,
 	profile: StorageProfile | undefined,
-): CloneStrategy | undefined {
+): StrategyWish | undefined {
+	const ofProfile = parseCloneStrategy(profile?.spec.cloneStrategy);
+	if (ofProfile) return {strategy: ofProfile, saidBy: `spec.cloneStrategy of StorageProfile ${metadata.name}`};
+	const ofClass = parseCloneStrategy(metadata.annotations?.[annotations.cloneStrategy]);
 	return (
-		parseCloneStrategy(profile?.spec.cloneStrategy) ??
-		parseCloneStrategy(storageClass.metadata.annotations?.[annotations.cloneStrategy])
+		ofClass && {strategy: ofClass, saidBy: `annotation ${annotations.cloneStrategy} of StorageClass ${metadata.name}`}
 	);
 }
 
@@ -89,7 +98,7 @@ function strategyOf(
 ): CloneStrategy {
 	const advised = known?.strategy ?? 'snapshot';
 	const possible = advised === 'snapshot' && snapshotClass === undefined ? 'copy' : advised;
-	return wishedStrategy(storageClass, profile) ?? possible;
+	return wishedStrategy(storageClass, profile)?.strategy ?? possible;
 }
 
 export function resolveProfile(facts: ProfileFacts): ResolvedProfile {

@@ -22,7 +22,7 @@ import {type ControllerProcess, startController} from './controller-process.ts';
 import {installManifests} from './onesnap.ts';
 import {waitForDataVolume} from '../support/data-volumes.ts';
 import {makeNamespace} from './cluster.ts';
-import {makeSnapshotClass, makeStorage} from './storage.ts';
+import {makeBoundClaim, makeSnapshotClass, makeStorage, nextSnapshot} from './storage.ts';
 
 let dir: string;
 let controlPlane: ControlPlane;
@@ -375,6 +375,44 @@ test('CDI §4.5: where the gate HonorWaitForFirstConsumer is shut, nothing waits
 	expect(claim.metadata.annotations).toHaveProperty([annotations.bindImmediate], '');
 	await editCdi({config: null});
 	await untilConfig('the gate', ({spec}) => spec.featureGates?.length === 1);
+});
+
+test('CDI §5.2: clones go the way that an admin asks for, and are cut with the class that the profile names', async () => {
+	const namespace = await makeNamespace(api);
+	const golden = await makeBoundClaim(api, {namespace, name: 'golden'});
+	const clone = (name: string) =>
+		api.create(resources.dataVolumes, {
+			apiVersion: 'cdi.kubevirt.io/v1beta1',
+			kind: 'DataVolume',
+			metadata: {namespace, name},
+			spec: {
+				source: {pvc: {namespace, name: 'golden'}},
+				storage: {storageClassName: 'standard', resources: {requests: {storage: '2Gi'}}},
+			},
+		});
+	const [first, second] = ['b-first', 'a-other'];
+	for (const name of [first, second]) {
+		await api.create(resources.volumeSnapshotClasses, {
+			...{apiVersion: 'snapshot.storage.k8s.io/v1', kind: 'VolumeSnapshotClass', metadata: {name}},
+			...{driver: 'csi.example.com', deletionPolicy: 'Delete'},
+		});
+	}
+	await api.mergePatch(resources.storageProfiles, {name: 'standard'}, {spec: {snapshotClass: first}});
+	await editCdi({cloneStrategyOverride: 'copy'});
+	const copied = await until('a copy', async () => {
+		const made = await clone(`copy-${randomBytes(3).toString('hex')}`);
+		const claim = await until('its claim', () => api.find(resources.persistentVolumeClaims, made.metadata));
+		return claim.metadata.annotations?.[annotations.cloneType] === 'copy' ? claim : undefined;
+	});
+	expect(copied.metadata.annotations?.[annotations.cloneFallbackReason]).toBe(
+		'CloneStrategy: spec.cloneStrategyOverride of CDI cdi asks for copies',
+	);
+	await editCdi({cloneStrategyOverride: null});
+	await clone('shared');
+	const snapshot = await nextSnapshot(api, golden);
+	expect(snapshot.spec.volumeSnapshotClassName).toBe(first);
+	await api.mergePatch(resources.storageProfiles, {name: 'standard'}, {spec: {snapshotClass: null}});
+	for (const name of [first, second]) await api.delete(resources.volumeSnapshotClasses, {name});
 });
 
 test('a controller that is killed after any of these writes is followed by one that ends the same', async () => {
