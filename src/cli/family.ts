@@ -8,6 +8,7 @@ import {assignmentOf} from '../datavolume/requests.ts';
 import {cloneSourceOf} from '../datavolume/source-ref.ts';
 import {keyOf} from '../kube/object-key.ts';
 import {assignmentTo} from '../smartclone/requests.ts';
+import {shownSize} from './printed.ts';
 import {askedSizeOf, wayOf} from './state.ts';
 
 export interface Family {
@@ -30,7 +31,7 @@ function diskOf(dataVolume: DataVolume, claims: ReadonlyMap<string, PersistentVo
 	const claim = claims.get(keyOf(dataVolume));
 	const size = claim?.status?.capacity?.['storage'] ?? askedSizeOf(dataVolume);
 	const phase = dataVolume.status?.phase || 'Pending';
-	return {text: [keyOf(dataVolume), size, phase, wayOf(dataVolume)].join('  '), leaves: []};
+	return {text: [keyOf(dataVolume), shownSize(size), phase, wayOf(dataVolume)].join('  '), leaves: []};
 }
 
 const plural = (count: number, what: string) => `${count} ${what}${count === 1 ? '' : 's'}`;
@@ -41,7 +42,7 @@ function sharedBranch(shared: SharedSnapshot, disks: readonly Branch[]): Branch 
 	const words = [
 		`shared snapshot ${shared.metadata.name}`,
 		state ?? 'new',
-		...(size ? [`restore size ${size}`] : []),
+		...(size ? [`restore size ${shownSize(size)}`] : []),
 		...(stripes.length > 1 ? [plural(stripes.length, 'stripe')] : []),
 		...(reuse ? [`serves later clones (${reuse})`] : []),
 		...(clonesInFlight > 0 ? [`${clonesInFlight} in flight`] : []),
@@ -92,7 +93,7 @@ export function treeOf({golden, claim, driver, shared, snapshots, dataVolumes, c
 	const size = claim?.status?.capacity?.['storage'];
 	const words = [
 		`${golden.namespace}/${golden.name}`,
-		...(size ? [size] : []),
+		...(size ? [shownSize(size)] : []),
 		claim?.status?.phase ?? 'not there',
 		...(driver ? [`driver ${driver}`] : []),
 		...(claim?.metadata.annotations?.[annotations.immutable] === 'true' ? ['declared immutable'] : []),

@@ -17,6 +17,19 @@ export function printed(object: KubeObject, output: 'yaml' | 'json' | 'name'): s
 	}
 }
 
+const units = [
+	['Ti', 2 ** 40],
+	['Gi', 2 ** 30],
+	['Mi', 2 ** 20],
+] as const;
+
+/** A quantity as it was written where that is short, else with three digits: `10Gi`, `1.06Gi`. */
+export function shownSize(quantity: string): string {
+	const bytes = /^\d{6,}$/.test(quantity) ? Number(quantity) : 0;
+	const unit = units.find(([, size]) => bytes >= size);
+	return unit ? `${Number((bytes / unit[1]).toPrecision(3))}${unit[0]}` : quantity;
+}
+
 const gap = 3;
 
 export function widthsOf(rows: readonly (readonly string[])[]): number[] {

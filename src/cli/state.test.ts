@@ -2,7 +2,7 @@ import {describe, expect, test} from 'vitest';
 import {dataVolume} from '../../test/support/builders.ts';
 import type {DataVolumeStatus} from '../api/datavolume.ts';
 import {rowOf} from './list.ts';
-import {age, table} from './printed.ts';
+import {age, shownSize, table} from './printed.ts';
 import {gistOf, progressLine} from './progress-bar.ts';
 import {shownUrl} from './shown-url.ts';
 import {heldUpBy, percentOf, sourceOf, wayOf} from './state.ts';
@@ -130,4 +130,16 @@ test.each([
 	[12 * 86_400_000, '12d'],
 ])('an age of %i ms is %s', (ms, words) => {
 	expect(age(ms)).toBe(words);
+});
+
+test.each([
+	['10Gi', '10Gi'],
+	['1138166334', '1.06Gi'],
+	['10737418240', '10Gi'],
+	['2000000000000', '1.82Ti'],
+	['1048576', '1Mi'],
+	['512', '512'],
+	['?', '?'],
+])('the size %s is shown as %s', (quantity, shown) => {
+	expect(shownSize(quantity)).toBe(shown);
 });

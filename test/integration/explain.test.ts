@@ -104,6 +104,9 @@ afterAll(async () => {
 	await rm(dir, {recursive: true, force: true});
 });
 
+/** No profile knows the driver. */
+const accessModes = {accessModes: ['ReadWriteOnce' as const]};
+
 interface Wanted {
 	readonly name?: string;
 	readonly source?: DataVolumeSource;
@@ -118,7 +121,7 @@ function create(namespace: string, {name = 'disk', source, notes, storage = {}}:
 		metadata: {namespace, name, ...(notes && {annotations: notes})},
 		spec: {
 			source: source ?? {pvc: {namespace, name: 'golden'}},
-			storage: {storageClassName: 'standard', resources: {requests: {storage: '1Gi'}}, ...storage},
+			storage: {...accessModes, storageClassName: 'standard', resources: {requests: {storage: '1Gi'}}, ...storage},
 		},
 	});
 }
@@ -129,7 +132,7 @@ function makeDataSource(namespace: string, source: DataSourceSource) {
 }
 
 function createFrom(namespace: string): Promise<DataVolume> {
-	const storage = {storageClassName: 'standard'};
+	const storage = {...accessModes, storageClassName: 'standard', resources: {requests: {storage: '1Gi'}}};
 	const spec = {sourceRef: {kind: 'DataSource', name: 'stable'}, storage};
 	const metadata = {namespace, name: 'disk'};
 	return api.create(resources.dataVolumes, {apiVersion: cdiVersion, kind: 'DataVolume', metadata, spec});

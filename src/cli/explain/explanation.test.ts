@@ -8,12 +8,14 @@ import {
 	driver,
 	importSource,
 	madeFor,
+	plainSets,
 	pod,
 	provisioningFailed,
 	readyStripe,
 	sharedSnapshot,
 	snapshotClass,
 	storageClass,
+	storageProfile,
 	volume,
 } from '../../../test/support/builders.ts';
 import type {KubeObject} from '../../api/kubernetes.ts';
@@ -60,7 +62,8 @@ function serving(
 const golden = claim({name: 'golden', uid: 'golden-uid', volumeName: 'golden-volume'});
 const goldenVolume = volume({name: 'golden-volume', uid: 'golden-volume-uid', boundTo: golden});
 const fast = storageClass({annotations: {[annotations.defaultStorageClass]: 'true'}});
-const cluster = [golden, goldenVolume, fast, csiDriver(), snapshotClass()];
+const profile = storageProfile({spec: {claimPropertySets: plainSets}});
+const cluster = [golden, goldenVolume, fast, profile, csiDriver(), snapshotClass()];
 const pending = {phase: 'Pending' as const, conditions: [{type: 'Bound', status: 'False' as const, reason: 'Pending'}]};
 const cloning = (options: DataVolumeOptions = {}) =>
 	dataVolume({source: {pvc: {namespace: 'ns', name: 'golden'}}, status: pending, ...options});
@@ -84,7 +87,7 @@ const factOf = ({facts}: Explanation, wanted: string) => facts.find(({name}) => 
 
 describe('the ways of a clone', () => {
 	test('are named before anything is made, each with its reasons and what would help', async () => {
-		const without = [golden, goldenVolume, fast, csiDriver()];
+		const without = [golden, goldenVolume, fast, profile, csiDriver()];
 		const told = await explained([
 			...without,
 			cloning({spec: {storage: {volumeMode: 'Block', resources: {requests: {storage: '1Gi'}}}}}),

@@ -5,7 +5,7 @@ import {annotations} from '../../api/names.ts';
 import {isRenderProblem} from '../../datavolume/render.ts';
 import * as resources from '../../kube/resources.ts';
 import {podsByTarget} from '../../populate/observe.ts';
-import {age} from '../printed.ts';
+import {age, shownSize} from '../printed.ts';
 import {shownUrl} from '../shown-url.ts';
 import {askedSizeOf} from '../state.ts';
 import type {Sight, Unread} from './look.ts';
@@ -40,7 +40,7 @@ function describeClaim(claim: PersistentVolumeClaim, volume?: PersistentVolume):
 	const size = status?.capacity?.['storage'] ?? spec.resources?.requests?.['storage'] ?? '?';
 	const driver = volume?.spec.csi?.driver;
 	return [
-		`${size} ${spec.volumeMode ?? 'Filesystem'}`,
+		`${shownSize(size)} ${spec.volumeMode ?? 'Filesystem'}`,
 		...(spec.storageClassName ? [`storage class ${spec.storageClassName}`] : []),
 		...(driver ? [`driver ${driver}`] : []),
 		status?.phase ?? 'Pending',
@@ -79,7 +79,7 @@ function diskText({dataVolume, observed, isJudged}: Sight): string {
 	if (claim) return `claim ${claim.metadata.name}: ${describeClaim(claim, volume)}`;
 	if (!isJudged || isRenderProblem(rendered)) return `${askedSizeOf(dataVolume)}, no claim is there`;
 	const {spec, storageClass} = rendered;
-	const size = spec.resources?.requests?.['storage'];
+	const size = shownSize(spec.resources?.requests?.['storage'] ?? '?');
 	return `no claim yet; to be ${size} ${spec.volumeMode}, storage class ${storageClass.metadata.name} (${storageClass.provisioner}, ${storageClass.volumeBindingMode ?? 'Immediate'})`;
 }
 
@@ -116,7 +116,7 @@ function workerText({caches, dataVolume}: Sight): string | undefined {
 
 function summaryOf({dataVolume, nowMs}: Sight): string {
 	const {metadata, status} = dataVolume;
-	const phase = status?.phase || 'without a phase';
+	const phase = status?.phase || 'no phase yet';
 	const beganMs = Date.parse(metadata.creationTimestamp ?? '');
 	const ready = findCondition(status?.conditions, 'Ready');
 	const percent = status?.progress && /\d/.test(status.progress) ? `, ${status.progress} done` : '';

@@ -1,8 +1,8 @@
 /** One look at all that a DataVolume depends on, through the eyes of the controller: its caches, its observe, its decide. */
-import {clusterSettings} from '../../cdiconfig/settings.ts';
 import type {DataVolume} from '../../api/datavolume.ts';
 import type {Event} from '../../api/event.ts';
 import type {KubeObject} from '../../api/kubernetes.ts';
+import {clusterSettings} from '../../cdiconfig/settings.ts';
 import {cachedKinds, failures} from '../../datavolume/cached-kinds.ts';
 import {type DataVolumePlan, decide} from '../../datavolume/decide.ts';
 import {addIndexes, type Observed, observe} from '../../datavolume/observe.ts';

@@ -19,7 +19,10 @@ interface Found {
 }
 
 /** What the API server answered to the claim, which only the controller heard. */
-const outcomes = new Set(['ErrExceededQuota', 'ErrClaimNotValid', 'RestoreWindowFull']);
+const outcomes = new Set([
+	...['ErrExceededQuota', 'ErrClaimNotValid', 'RestoreWindowFull'],
+	...['ErrCreatingPVCPrime', 'ErrStartingPod'],
+]);
 
 /** A controller that is there has said something by then. */
 const seenWithinMs = 15_000;
@@ -72,6 +75,7 @@ function judged(sight: Sight, heldUp: Found | undefined): Found | undefined {
 		const sharing = sharingOf(sight);
 		return {...plan, message: `${plan.message}${sharing && `. ${sharing}`}`};
 	}
+	if (plan.do === 'measureSource') return {reason: 'SizeDetectionPodNotReady', message: plan.message};
 	if (plan.do === 'askForSnapshot') {
 		const sharing = sharingOf(sight);
 		return {
