@@ -281,7 +281,7 @@ describe.concurrent('a VM', () => {
 		expect(hasFailure(await machines.get(vm))).toBe(false);
 	});
 
-	test('KubeVirt §1.4 Pending for quota: fails to be created until there is room for its disk', async () => {
+	test('KubeVirt §1.4 Pending with ErrExceededQuota: fails to be created until there is room for its disk', async () => {
 		const namespace = namespaces.quota;
 		const quotas: Resource<KubeObject & {readonly spec: object; readonly status?: {readonly hard?: object}}> = {
 			...{group: '', version: 'v1', plural: 'resourcequotas', kind: 'ResourceQuota', namespaced: true},

@@ -4,7 +4,7 @@ import type {WaitReason as PopulateWaitReason} from '../../populate/decide.ts';
 import type {WorkerFailure} from '../../api/worker-contract.ts';
 
 /** What the API server said to a claim, and what only the controller knows. */
-type OutcomeReason = 'ErrExceededQuota' | 'RestoreWindowFull' | 'ClaimLost' | 'SizeDetectionPodNotReady';
+type OutcomeReason = 'ErrExceededQuota' | 'RestoreWindowFull' | 'ClaimLost';
 
 /** What is nobody's reason but what one look shows. */
 type LookReason = 'NotSeen' | 'Deleting';
@@ -89,7 +89,6 @@ const advice: Readonly<Record<AdviceReason, string>> = {
 	Internal: 'It is tried again. If that fails too, report it with the log of the Pod',
 	ErrExceededQuota: 'Raise the ResourceQuota of the namespace, or delete disks in it; it is tried again by itself',
 	RestoreWindowFull: 'Nothing: as many clones as the storage takes at once are being restored, and its turn comes',
-	SizeDetectionPodNotReady: 'Wait for the Pod that measures the source, or give a size in a new DataVolume (--size)',
 	ClaimLost: 'The disk is lost: delete the DataVolume',
 	NotSeen: 'Is the controller running? kubectl -n onesnap get pods',
 	Deleting: 'Wait until what uses the disk is gone',
