@@ -45,7 +45,7 @@ const advice: Readonly<Record<AdviceReason, string>> = {
 	SnapshotNotReady:
 		'Wait for the storage: kubectl describe shs shows what it says. At its deadline the clone goes another way',
 	ClaimTerminating: 'Wait until it is gone: a Pod that uses it holds it',
-	ClaimMarkedForDeletion: 'Stop what uses the claim, if it is to go; the DataVolume goes with it',
+	ClaimMarkedForDeletion: 'Stop what uses the claim, if it is to go; after that its DataVolume makes the disk anew',
 	PrePopulated: 'Whoever wrote the annotation prePopulated makes the claim; without one, remove the annotation',
 	FirstConsumer: 'Start a Pod or virtual machine that uses the disk; it is made on the node of that',
 	Restoring: 'Wait for the storage; the events of the claim show what it says',
