@@ -209,6 +209,13 @@ function growth({claim, volume}: Pick<Observed, 'claim' | 'volume'>): {
 	return {grown: bytesOf(volume?.spec.capacity?.['storage']) >= wants};
 }
 
+/** Of a claim that is filled, or that was taken over: it was shown too late for its source object not to be made. */
+function deleteSource({importSource, cloneSource}: Observed): DataVolumePlan | undefined {
+	if (importSource && !importSource.metadata.deletionTimestamp) return {do: 'deleteImportSource', source: importSource};
+	if (cloneSource && !cloneSource.metadata.deletionTimestamp) return {do: 'deleteCloneSource', source: cloneSource};
+	return undefined;
+}
+
 /** The claim is the disk now: grown if it began smaller, and the objects that described its content are not needed any more. */
 function tendBound(observed: Observed, dataVolume: DataVolume, claim: PersistentVolumeClaim): DataVolumePlan {
 	const {request, grown} = isLeftAlone(claim, dataVolume) ? {grown: true} : growth(observed);
@@ -220,11 +227,11 @@ function tendBound(observed: Observed, dataVolume: DataVolume, claim: Persistent
 		);
 	const news = newsOf(observed, dataVolume, claim);
 	if (news) return news;
-	const {importSource, cloneSource, population} = observed;
+	const {population} = observed;
 	// They stay until the prime claim is gone: without them nobody would know what it is for.
 	if (population && population.stage !== 'done') return nothing;
-	if (importSource && !importSource.metadata.deletionTimestamp) return {do: 'deleteImportSource', source: importSource};
-	if (cloneSource && !cloneSource.metadata.deletionTimestamp) return {do: 'deleteCloneSource', source: cloneSource};
+	const unneeded = deleteSource(observed);
+	if (unneeded) return unneeded;
 	const first = firstAnnotation(dataVolume, claim);
 	return first ? {do: 'markDataVolume', dataVolume, annotations: first} : nothing;
 }
@@ -408,7 +415,7 @@ function tendClaim(observed: Observed, dataVolume: DataVolume, claim: Persistent
 		case 'Bound':
 			return tendBound(observed, dataVolume, claim);
 		default:
-			return tendPending(observed, dataVolume, claim);
+			return (standing === 'adopted' && deleteSource(observed)) || tendPending(observed, dataVolume, claim);
 	}
 }
 

@@ -84,6 +84,14 @@ const rows: readonly Row[] = [
 		bound: 'Pending',
 	},
 	{
+		what: 'what was taken over keeps no source object, which was made before it was seen',
+		of: adopting,
+		given: {...adopted(adopting, {phase: 'Pending'}), importSource: importSource()},
+		plan: {do: 'deleteImportSource'},
+		phase: 'Pending',
+		bound: 'Pending',
+	},
+	{
 		what: 'what was taken over and lost its volume',
 		of: adopting,
 		given: adopted(adopting, {phase: 'Lost'}),

@@ -72,7 +72,11 @@ function ownerOf({apiVersion, kind, metadata}: DataVolume): OwnerReference {
 async function expectNoPopulation(namespace: string): Promise<void> {
 	const claims = await api.list(resources.persistentVolumeClaims, {namespace});
 	expect(claims.items.map(({metadata}) => metadata.name)).toEqual(['disk']);
-	expect((await api.list(resources.volumeImportSources, {namespace})).items).toEqual([]);
+	// Made where the DataVolume was seen before its claim, and not for long.
+	await until('no source object', async () => {
+		const {items} = await api.list(resources.volumeImportSources, {namespace});
+		return items.length === 0 ? true : undefined;
+	});
 	expect((await api.list(resources.pods, {namespace})).items).toEqual([]);
 }
 
@@ -116,7 +120,7 @@ describe.concurrent('a claim that exists already', () => {
 		await until('it is taken over', async () =>
 			controllerOf(await claimOf(dataVolume))?.uid === dataVolume.metadata.uid ? true : undefined,
 		);
-		expect((await inPhase(dataVolume, 'Pending')).status?.claimName).toBe('disk');
+		await waitForDataVolume(api, dataVolume, ({status}) => status?.phase === 'Pending' && status.claimName === 'disk');
 		await bind(api, claim);
 		await inPhase(dataVolume, 'Succeeded');
 		await expectNoPopulation(namespace);
