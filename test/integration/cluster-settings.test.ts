@@ -415,6 +415,26 @@ test('CDI §5.2: clones go the way that an admin asks for, and are cut with the 
 	for (const name of [first, second]) await api.delete(resources.volumeSnapshotClasses, {name});
 });
 
+test.each([
+	['create', 'cdiconfigs', undefined],
+	['update', 'cdiconfigs', undefined],
+	['create', 'cdis', undefined],
+	['patch', 'cdis', undefined],
+	['delete', 'cdis', undefined],
+	['create', 'storageprofiles', undefined],
+	['patch', 'storageprofiles', undefined],
+	['patch', 'storageprofiles', 'status'],
+	['delete', 'storageprofiles', undefined],
+])('the role of the controller lets it %s %s %s', async (verb, resource, subresource) => {
+	const user = 'system:serviceaccount:onesnap:onesnap-controller';
+	const resourceAttributes = {verb, group: 'cdi.kubevirt.io', resource, subresource};
+	const review = await api.post<{status: {allowed: boolean}}>('/apis/authorization.k8s.io/v1/subjectaccessreviews', {
+		...{apiVersion: 'authorization.k8s.io/v1', kind: 'SubjectAccessReview'},
+		spec: {user, resourceAttributes},
+	});
+	expect(review.status.allowed).toBe(true);
+});
+
 test('a controller that is killed after any of these writes is followed by one that ends the same', async () => {
 	await controller.end('SIGKILL');
 	await api.delete(resources.cdis, {name: 'cdi'});
