@@ -103,6 +103,27 @@ describe('in the model cluster', () => {
 	});
 });
 
+describe('clones by a DataSource', () => {
+	const moments = Array.from({length: 14}, (_, turns) => turns);
+
+	test.each(moments)('that is pointed elsewhere after %i turns are made once', async (turns) => {
+		const counts = new Map<string, number>();
+		const model = new SharingModel({stripes: 1, immutable: false}, {}, counts);
+		const namespaces = ['ns', 'tenant', 'ns'];
+		for (const namespace of namespaces) await model.step({do: 'request', namespace, byReference: true});
+		await model.step({do: 'point', to: 'source'});
+		await model.step({do: 'turns', count: turns});
+		await model.step({do: 'point', to: 'nowhere'});
+		await model.step({do: 'failover'});
+		await model.step({do: 'turns', count: 14, restore: true});
+		await model.settle();
+		model.checkServed();
+		expect(counts.get('data volume recordSource ')).toBe(namespaces.length);
+		expect(counts.get('data volume abandonClaim ')).toBeUndefined();
+		expect(model.storage.cutCount).toBe(1);
+	});
+});
+
 /** Sequences that went wrong once, as small as they got. */
 describe('sharing goes right where', () => {
 	const request: Step = {do: 'request', namespace: 'ns'};
