@@ -4,7 +4,7 @@
  *
  *     node images/compile-kubectl.ts <folder>
  */
-import {rm} from 'node:fs/promises';
+import {chmod, rm} from 'node:fs/promises';
 import path from 'node:path';
 import {rolldown} from 'rolldown';
 
@@ -15,6 +15,8 @@ export async function compileKubectl(project: string, folder: string): Promise<v
 	const input = Object.fromEntries(programs.map((name) => [name, path.join(project, `src/bin/${name}.ts`)]));
 	await using bundle = await rolldown({input, platform: 'node', cwd: project});
 	await bundle.write({dir: folder, format: 'esm', minify: 'dce-only', chunkFileNames: '[name].js'});
+	// Whoever unpacks the package without npm links them as they are.
+	for (const name of programs) await chmod(path.join(folder, `${name}.js`), 0o755);
 }
 
 if (import.meta.main) {

@@ -83,12 +83,8 @@ describe('a new disk', () => {
 		['two sources', ['disk', '--blank', '--pvc=a/b'], '--pvc and --blank each say what the disk holds: keep one'],
 		['no size', ['disk', '--http', url], '--size is missing: how large the disk is to be, for example --size 10Gi'],
 		['a claim that is none', ['disk', '--pvc=a/b/c'], '--pvc is NAMESPACE/NAME or NAME, not "a/b/c"'],
-		[
-			'another scheme',
-			['disk', '--http=ftp://a/b', '--size=1Gi'],
-			'--http has the scheme ftp; http and https are possible',
-		],
-		['no URL', ['disk', '--http=example.com/a', '--size=1Gi'], '--http is not a URL'],
+		['another scheme', ['disk', '--http=ftp://a/b', '--size=1Gi'], '--http is an http or https URL, not "ftp://a/b"'],
+		['no URL', ['disk', '--http=example.com/a', '--size=1Gi'], '--http is an http or https URL, not "example.com/a"'],
 		[
 			'a checksum that is none',
 			['disk', '--http', url, '--size=1Gi', '--checksum=sha256:12'],

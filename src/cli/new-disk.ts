@@ -2,7 +2,7 @@
 import type {DataVolume, DataVolumeSource, DataVolumeSpec, HttpSource, ObjectSource} from '../api/datavolume.ts';
 import type {AccessMode, VolumeMode} from '../api/kubernetes.ts';
 import {annotations, cdiVersion} from '../api/names.ts';
-import {isRefusal, parseSource} from '../api/source.ts';
+import {checksumViolation} from '../api/source.ts';
 import {
 	choice,
 	Mistake,
@@ -131,15 +131,14 @@ function contentOf(values: NewDiskValues, namespace: string, mistakes: string[])
 	return {sourceRef: {kind: 'DataSource', name, ...(from.includes('/') && {namespace: of})}};
 }
 
-/** `spec.source.http.url is empty`, in the words of the flags. */
-function sourceMistake(dataVolume: DataVolume): string | undefined {
-	if (!dataVolume.spec.source?.http) return undefined;
-	const source = parseSource(dataVolume);
-	if (!isRefusal(source)) return undefined;
-	const {message} = source;
-	return message.startsWith('spec.source.http.url')
-		? message.replace('spec.source.http.url', '--http')
-		: `--checksum: ${message}`;
+function importMistakes({http, checksum}: NewDiskValues): string[] {
+	if (http === undefined) return [];
+	const isUrl = URL.canParse(http) && /^https?:$/.test(new URL(http).protocol);
+	const violation = checksum === undefined ? undefined : checksumViolation(checksum);
+	return [
+		...(isUrl ? [] : [`--http is an http or https URL, not "${http}"`]),
+		...(violation === undefined ? [] : [`--checksum: ${violation}`]),
+	];
 }
 
 /** Throws UsageError. */
@@ -180,8 +179,7 @@ export function makeNewDisk(name: string | undefined, namespace: string, values:
 			},
 		},
 	};
-	const wrong = sourceMistake(dataVolume);
-	if (wrong !== undefined) mistakes.push(wrong);
+	mistakes.push(...importMistakes(values));
 	if (mistakes.length > 0) throw new UsageError(mistakes);
 	return dataVolume;
 }

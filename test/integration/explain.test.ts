@@ -465,7 +465,12 @@ const situations: readonly Situation[] = [
 		what: 'an image that is not there',
 		arrange: (namespace) => failImport(namespace, 'SourceNotFound', 'GET https://images.example.com/debian.qcow2: 404'),
 		waits: 'SourceNotFound',
-		says: ['Failed, asked for', 'GET https://images.example.com/debian.qcow2: 404', 'To do      Check the URL.'],
+		says: [
+			'Failed, asked for',
+			'Failed by  SourceNotFound: ',
+			'GET https://images.example.com/debian.qcow2: 404',
+			'To do      Check the URL.',
+		],
 	},
 	{
 		what: 'a checksum that does not fit',

@@ -7,6 +7,8 @@ import {parseAllDocuments} from 'yaml';
 import type {DataVolume} from '../../src/api/datavolume.ts';
 import {parseSource} from '../../src/api/source.ts';
 import {cloneProgressMetric, importProgressMetric, workerFailures} from '../../src/api/worker-contract.ts';
+import {create} from '../../src/cli/create.ts';
+import {exitCodes} from '../../src/cli/terminal.ts';
 import {ProgressMetric} from '../../src/importer/progress-metric.ts';
 import {WorkerError} from '../../src/importer/worker-error.ts';
 import {registry} from '../../src/process/metrics.ts';
@@ -166,6 +168,14 @@ test('docs/operating.md has every setting of the controller and every annotation
 	for (const name of quoted(read('src/api/names.ts'), /'(onesnap\.io\/(?:restore|stripes)[a-z-]*)'/g)) {
 		expect(page).toContain(name);
 	}
+});
+
+test('docs/kubectl.md has every flag of the plugins, and every exit code', () => {
+	const page = read('docs/kubectl.md');
+	const shown = sorted(quoted(page, /`--([a-z-]+)/g));
+	for (const flag of Object.keys(create.flags)) expect(shown).toContain(flag);
+	const known = Object.values(exitCodes).map(String);
+	expect(quoted(page, /^\| (\d+) \|/gm).toSorted()).toEqual(known.toSorted());
 });
 
 test.each(globSync(['*.md', 'docs/**/*.md', 'test/**/*.md'], {cwd: root}))('links of %s lead somewhere', (page) => {

@@ -204,6 +204,19 @@ describe('what is waited for', () => {
 		);
 	});
 
+	test('is a storage that is busy, in its words, also before the controller says so', async () => {
+		const clone = cloning({annotations: {...assignedTo(shared), [annotations.cloneType]: 'snapshot'}});
+		const made = claim({
+			...{name: 'disk', uid: 'claim-of-disk', phase: 'Pending', owner: clone, created: '2026-01-01T00:04:50Z'},
+			annotations: {[annotations.cloneType]: 'snapshot'},
+			dataSource: {apiGroup: 'snapshot.storage.k8s.io', kind: 'VolumeSnapshot', name: stripe.snapshot.metadata.name},
+		});
+		const said = provisioningFailed(made, {message: 'rpc error: code = ResourceExhausted desc = too many'});
+		const told = await explained([...cluster, clone, shared, stripe.snapshot, stripe.content, made, said]);
+		expect(told.waiting).toMatchObject({reason: 'Restoring', isFinal: false});
+		expect(told.waiting?.message).toContain('. The storage puts it off (ResourceExhausted): too many');
+	});
+
 	test.each([
 		[{waiting: {reason: 'ImagePullBackOff', message: 'no such image'}}, 'ImagePullFailed', 'no such image'],
 		[{unschedulable: '0/3 nodes are available', phase: 'Pending' as const}, 'Unschedulable', '0/3 nodes are available'],

@@ -29,10 +29,10 @@ function beside(
 	return `${' '.repeat(margin)}${label.padEnd(width)}${wrap(text, {indent: margin + width, columns})}\n`;
 }
 
-function renderWaiting({reason, message, toDo}: Waiting, columns: number): string {
+function renderWaiting({reason, message, toDo, isFinal}: Waiting, columns: number): string {
 	const at = {width: 11, columns};
 	const words = message === '' ? reason : `${reason}: ${message}`;
-	return `\n${beside('Waits for', words, at)}${toDo === undefined ? '' : beside('To do', toDo, at)}`;
+	return `\n${beside(isFinal ? 'Failed by' : 'Waits for', words, at)}${toDo === undefined ? '' : beside('To do', toDo, at)}`;
 }
 
 function renderWay({way, state, how, reasons}: WayTold, isSame: boolean, columns: number): string {

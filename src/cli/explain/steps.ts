@@ -2,6 +2,7 @@
 import {findCondition} from '../../api/conditions.ts';
 import type {Event} from '../../api/event.ts';
 import type {KubeObject} from '../../api/kubernetes.ts';
+import {compareResourceVersions} from '../../kube/resource-version.ts';
 import * as resources from '../../kube/resources.ts';
 import type {Sight} from './look.ts';
 
@@ -52,6 +53,8 @@ function marksOf({dataVolume, observed, events, caches}: Sight): Mark[] {
 		...condition('Ready', 'ready'),
 		...events
 			.filter(({reason = ''}) => !untold.has(reason))
+			// Within one second, in the order in which they were written.
+			.toSorted((a, b) => compareResourceVersions(a.metadata.resourceVersion ?? '', b.metadata.resourceVersion ?? ''))
 			.map((event) => ({at: seenAt(event), what: `${event.reason}: ${event.message}${times(event)}`})),
 	];
 }

@@ -3,6 +3,7 @@ import {findCondition} from '../../api/conditions.ts';
 import {cloneSourceOf} from '../../datavolume/source-ref.ts';
 import * as resources from '../../kube/resources.ts';
 import type {Population} from '../../populate/population.ts';
+import type {Failure} from '../../smartclone/provisioning-failure.ts';
 import {heldUpBy} from '../state.ts';
 import {adviceOn} from './advice.ts';
 import type {Sight} from './look.ts';
@@ -11,6 +12,8 @@ export interface Waiting {
 	readonly reason: string;
 	readonly message: string;
 	readonly toDo: string | undefined;
+	/** Nothing more will happen by itself. */
+	readonly isFinal: boolean;
 }
 
 interface Found {
@@ -48,6 +51,11 @@ function progressOfSource({caches, observed}: Sight): string {
 	return progress && /\d/.test(progress) ? `, ${progress} done` : '';
 }
 
+/** The controller says so only when it lasts. */
+function saidOf(failure: Failure | undefined): string {
+	return failure ? `. The storage puts it off (${failure.code}): ${failure.message}` : '';
+}
+
 /** What the shared snapshot waits for in turn. */
 function sharingOf({caches, dataVolume}: Sight): string {
 	const {pvc} = cloneSourceOf(dataVolume);
@@ -71,6 +79,7 @@ function judged(sight: Sight, heldUp: Found | undefined): Found | undefined {
 	}
 	if (plan.do === 'wait') {
 		if (plan.reason === 'CloneSourceNotReady') return {...plan, message: `${plan.message}${progressOfSource(sight)}`};
+		if (plan.reason === 'Restoring') return {...plan, message: `${plan.message}${saidOf(observed.making?.failure)}`};
 		if (plan.reason !== 'SnapshotNotReady') return plan;
 		const sharing = sharingOf(sight);
 		return {...plan, message: `${plan.message}${sharing && `. ${sharing}`}`};
@@ -108,5 +117,6 @@ export function waitingOf(sight: Sight): Waiting | undefined {
 			: isJudged
 				? (judged(sight, heldUp) ?? heldUp)
 				: heldUp;
-	return found && {reason: found.reason, message: found.message, toDo: adviceOn(found.reason)};
+	const isFinal = status?.phase === 'Failed';
+	return found && {reason: found.reason, message: found.message, toDo: adviceOn(found.reason), isFinal};
 }
