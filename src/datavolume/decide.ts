@@ -159,6 +159,12 @@ export function isMadeByDriver(claim: PersistentVolumeClaim): boolean {
 	return kind === 'VolumeSnapshot' || kind === 'PersistentVolumeClaim';
 }
 
+/** Whether its claim, though bound, is not complete: it is filled in place, and by us. */
+export function isStillFilled({dataVolume, claim, population}: Observed): boolean {
+	if (!dataVolume || !claim || isLeftAlone(claim, dataVolume)) return false;
+	return population?.inPlace === true && population.stage !== 'done';
+}
+
 /** What a DataVolume with a disk should say and does not. */
 function newsOf({clone}: Observed, dataVolume: DataVolume, claim: PersistentVolumeClaim): DataVolumePlan | undefined {
 	const {annotations: has = {}} = dataVolume.metadata;
@@ -211,6 +217,8 @@ function growth({claim, volume}: Pick<Observed, 'claim' | 'volume'>): {
 
 /** The claim is the disk now: grown if it began smaller, and the objects that described its content are not needed any more. */
 function tendBound(observed: Observed, dataVolume: DataVolume, claim: PersistentVolumeClaim): DataVolumePlan {
+	const {importSource, cloneSource, cloneSourceAtClaim, population} = observed;
+	if (population && isStillFilled(observed)) return tendPopulated(observed, dataVolume, claim, population);
 	const {request, grown} = isLeftAlone(claim, dataVolume) ? {grown: true} : growth(observed);
 	if (request) return {do: 'growClaim', claim, request};
 	if (!grown)
@@ -220,11 +228,11 @@ function tendBound(observed: Observed, dataVolume: DataVolume, claim: Persistent
 		);
 	const news = newsOf(observed, dataVolume, claim);
 	if (news) return news;
-	const {importSource, cloneSource, population} = observed;
 	// They stay until the prime claim is gone: without them nobody would know what it is for.
 	if (population && population.stage !== 'done') return nothing;
 	if (importSource && !importSource.metadata.deletionTimestamp) return {do: 'deleteImportSource', source: importSource};
-	if (cloneSource && !cloneSource.metadata.deletionTimestamp) return {do: 'deleteCloneSource', source: cloneSource};
+	const left = [cloneSource, cloneSourceAtClaim].find((source) => source && !source.metadata.deletionTimestamp);
+	if (left) return {do: 'deleteCloneSource', source: left};
 	const first = firstAnnotation(dataVolume, claim);
 	return first ? {do: 'markDataVolume', dataVolume, annotations: first} : nothing;
 }
@@ -429,7 +437,7 @@ function populatedFrom({origin, decision, serving, minimumBytes}: ObservedClone)
 
 /** The object that the claim's dataSourceRef names comes first: without it nobody knows what to fill the claim with. */
 function sourceObject(
-	{source, importSource, cloneSource, clone}: Observed,
+	{source, importSource, cloneSource, cloneSourceAtClaim, inPlace, clone}: Observed,
 	dataVolume: DataVolume,
 ): DataVolumePlan | undefined {
 	if (isRefusal(source)) return undefined;
@@ -442,8 +450,12 @@ function sourceObject(
 			return importSource ? undefined : {do: 'createImportSource', source: makeImportSource(dataVolume, {blank: {}})};
 		case 'pvc':
 		case 'snapshot': {
-			const from = cloneSource ? undefined : clone && populatedFrom(clone);
-			return from && {do: 'createCloneSource', source: makeCloneSource(dataVolume, from)};
+			const {namespace} = dataVolume.metadata;
+			const wantsTwo = inPlace && clone?.origin.namespace !== namespace;
+			const isThere = cloneSource !== undefined && (!wantsTwo || cloneSourceAtClaim !== undefined);
+			const from = isThere ? undefined : clone && populatedFrom(clone);
+			const missing = from && makeCloneSource(dataVolume, from, cloneSource ? namespace : from.namespace);
+			return missing && {do: 'createCloneSource', source: missing};
 		}
 		case 'external':
 		case 'reference':
@@ -523,8 +535,9 @@ function populate(observed: Observed, {dataVolume, clone, rendered, decision}: S
 			? wait('ClaimTerminating', `VolumeCloneSource ${namespace}/${name} is being deleted`)
 			: {do: 'deleteCloneSource', source: cloneSource};
 	}
+	const {inPlace} = observed;
 	const permissive = rendered.sizedByDisk === true;
-	const order = {kind: 'clone', origin: from, decision, permissive, labels: clone.inherits} as const;
+	const order = {kind: 'clone', inPlace, origin: from, decision, permissive, labels: clone.inherits} as const;
 	const claim = makePopulatedClaim(dataVolume, rendered.spec, order);
 	return sourceObject(observed, dataVolume) ?? {do: 'createClaim', claim, decision};
 }
@@ -668,7 +681,7 @@ function start(observed: Observed, dataVolume: DataVolume, source: Source | Sour
 	return (
 		sourceObject(observed, dataVolume) ?? {
 			do: 'createClaim',
-			claim: makePopulatedClaim(dataVolume, rendered.spec, {kind: 'import'}),
+			claim: makePopulatedClaim(dataVolume, rendered.spec, {kind: 'import', inPlace: observed.inPlace}),
 		}
 	);
 }
