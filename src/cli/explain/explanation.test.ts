@@ -135,6 +135,18 @@ describe('the ways of a clone', () => {
 		]);
 	});
 
+	test('are in the order that an admin asks for', async () => {
+		const wished = {
+			...profile,
+			spec: {...profile.spec, cloneStrategy: 'copy' as const},
+			status: {cloneStrategy: 'copy' as const},
+		};
+		const told = await explained([...cluster.filter((each) => each !== profile), wished, cloning()]);
+		expect(told.ways.map(({way, state, reasons}) => `${way} ${state} ${reasons.map(({code}) => code).join()}`)).toEqual(
+			['snapshot not possible CloneStrategy', 'csi-clone not possible ', 'copy taken '],
+		);
+	});
+
 	test('are none of an import', async () => {
 		expect((await explained([...cluster, dataVolume({source: {blank: {}}})])).ways).toEqual([]);
 	});

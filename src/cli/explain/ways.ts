@@ -110,6 +110,12 @@ function decided({isJudged, observed}: Sight): Taken | undefined {
 	};
 }
 
+/** By the driver's row, the storage class or the clone strategy: nothing was against what comes after the way that is taken. */
+function wasDriverAskedFirst({way, reasonsOf}: Taken): boolean {
+	if (way === 'csi-clone') return reasonsOf('snapshot').length === 0;
+	return way === 'snapshot' && reasonsOf('csi-clone').length > 0;
+}
+
 /** Empty where no way is known yet, or where it is no clone. */
 export function waysOf(sight: Sight): readonly WayTold[] {
 	const source = cloneSourceOf(sight.dataVolume);
@@ -118,7 +124,7 @@ export function waysOf(sight: Sight): readonly WayTold[] {
 	if (!taken) return [];
 	const isSnapshot = source.snapshot !== undefined || sight.observed.clone?.origin.kind === 'VolumeSnapshot';
 	const byDriver: readonly CloneWay[] = isSnapshot ? [] : ['csi-clone'];
-	const isDriverFirst = sight.observed.clone?.policy.csiClone === 'first' && !isSnapshot;
+	const isDriverFirst = !isSnapshot && wasDriverAskedFirst(taken);
 	const order: readonly CloneWay[] = isDriverFirst
 		? ['csi-clone', 'snapshot', 'copy']
 		: ['snapshot', ...byDriver, 'copy'];
