@@ -37,8 +37,6 @@ export const annotations = {
 	checkStaticVolume: 'cdi.kubevirt.io/storage.checkStaticVolume',
 	/** User -> us. On a claim: name of the DataVolume whose content it has already (CDI). */
 	populatedFor: 'cdi.kubevirt.io/storage.populatedFor',
-	/** Us -> clients. On a DataVolume that would have no annotation, and on claims: whether the claim stays Pending until it is filled (CDI). */
-	usePopulator: 'cdi.kubevirt.io/storage.usePopulator',
 	/** Admin -> us. On a StorageClass: the way its clones go, where its StorageProfile says none (CDI). */
 	cloneStrategy: 'cdi.kubevirt.io/clone-strategy',
 	/** Us and admin -> us. On a StorageProfile: smallest claim that is made for `spec.storage` (CDI). What is there is kept. */
@@ -53,6 +51,15 @@ export const annotations = {
 	/** Us and users -> us. On a claim: PriorityClass and service account of the Pods that fill it (CDI). */
 	podPriorityClass: 'cdi.kubevirt.io/storage.pod.priorityclassname',
 	podServiceAccount: 'cdi.kubevirt.io/storage.pod.serviceAccountName',
+	/**
+	 * User -> us, on a DataVolume: `true` or `false` forces or forbids that its claim stays Pending until it is filled (CDI). Us ->
+	 * clients: `false` on a claim that is filled in place; which it was, on a DataVolume that would have no annotation.
+	 */
+	usePopulator: 'cdi.kubevirt.io/storage.usePopulator',
+	/** Us -> us, durable. On a claim that is filled in place: from what, as `VolumeImportSource/name` or `VolumeCloneSource/name`. */
+	fillFrom: 'onesnap.io/fill-from',
+	/** Us -> us, durable. On a claim that a worker fills: "true" where its content is complete. The Pod that filled it may go. */
+	populated: 'onesnap.io/populated',
 	/** Us -> us, durable: the SharedSnapshot that a clone request is assigned to, as `name/UID/UID of the DataVolume`. On the DataVolume. */
 	sharedSnapshot: 'onesnap.io/shared-snapshot',
 	/** Us -> us, durable: what a DataVolume with `spec.sourceRef` is made from. On the DataVolume, guarded by admission. See datavolume/source-ref.ts. */
@@ -151,7 +158,7 @@ export const senderPodName = (targetUid: string): string => `${targetUid}-send-p
 export const sizeDetectionPodName = (sourceUid: string): string => `size-detection-${sourceUid}`;
 /** Secret with what of an import is not for a Pod's spec. */
 export const importPrivateName = (targetUid: string): string => `import-private-${targetUid}`;
-/** Secret that only these two Pods mount. */
+/** Secret that only these two Pods mount; followed by what tells the process that made it from others. */
 export const copyKeyName = (targetUid: string): string => `copy-key-${targetUid}`;
 
 /** Both in the source's namespace (stripe) and, under the same name, in a target's namespace (alias). */

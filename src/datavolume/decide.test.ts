@@ -62,6 +62,7 @@ const restored = (options: ClaimOptions = {}) =>
 	owned({dataSource: {kind: 'VolumeSnapshot', name: 's'}, ...options}, cloning);
 const population = (given: Partial<Population> = {}): Population => ({
 	stage: 'running',
+	inPlace: false,
 	way: 'import',
 	reason: undefined,
 	message: '',

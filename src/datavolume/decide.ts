@@ -159,6 +159,12 @@ export function isMadeByDriver(claim: PersistentVolumeClaim): boolean {
 	return kind === 'VolumeSnapshot' || kind === 'PersistentVolumeClaim';
 }
 
+/** Whether its claim, though bound, is not complete: it is filled in place, and by us. */
+export function isStillFilled({dataVolume, claim, population}: Observed): boolean {
+	if (!dataVolume || !claim || isLeftAlone(claim, dataVolume)) return false;
+	return population?.inPlace === true && population.stage !== 'done';
+}
+
 /** What a DataVolume with a disk should say and does not. */
 function newsOf({clone}: Observed, dataVolume: DataVolume, claim: PersistentVolumeClaim): DataVolumePlan | undefined {
 	const {annotations: has = {}} = dataVolume.metadata;
@@ -210,14 +216,16 @@ function growth({claim, volume}: Pick<Observed, 'claim' | 'volume'>): {
 }
 
 /** Of a claim that is filled, or that was taken over: it was shown too late for its source object not to be made. */
-function deleteSource({importSource, cloneSource}: Observed): DataVolumePlan | undefined {
+function deleteSource({importSource, cloneSource, cloneSourceAtClaim}: Observed): DataVolumePlan | undefined {
 	if (importSource && !importSource.metadata.deletionTimestamp) return {do: 'deleteImportSource', source: importSource};
-	if (cloneSource && !cloneSource.metadata.deletionTimestamp) return {do: 'deleteCloneSource', source: cloneSource};
-	return undefined;
+	const left = [cloneSource, cloneSourceAtClaim].find((source) => source && !source.metadata.deletionTimestamp);
+	return left && {do: 'deleteCloneSource', source: left};
 }
 
 /** The claim is the disk now: grown if it began smaller, and the objects that described its content are not needed any more. */
 function tendBound(observed: Observed, dataVolume: DataVolume, claim: PersistentVolumeClaim): DataVolumePlan {
+	const {population} = observed;
+	if (population && isStillFilled(observed)) return tendPopulated(observed, dataVolume, claim, population);
 	const {request, grown} = isLeftAlone(claim, dataVolume) ? {grown: true} : growth(observed);
 	if (request) return {do: 'growClaim', claim, request};
 	if (!grown)
@@ -227,7 +235,6 @@ function tendBound(observed: Observed, dataVolume: DataVolume, claim: Persistent
 		);
 	const news = newsOf(observed, dataVolume, claim);
 	if (news) return news;
-	const {population} = observed;
 	// They stay until the prime claim is gone: without them nobody would know what it is for.
 	if (population && population.stage !== 'done') return nothing;
 	const unneeded = deleteSource(observed);
@@ -436,7 +443,7 @@ function populatedFrom({origin, decision, serving, minimumBytes}: ObservedClone)
 
 /** The object that the claim's dataSourceRef names comes first: without it nobody knows what to fill the claim with. */
 function sourceObject(
-	{source, importSource, cloneSource, clone}: Observed,
+	{source, importSource, cloneSource, cloneSourceAtClaim, inPlace, clone}: Observed,
 	dataVolume: DataVolume,
 ): DataVolumePlan | undefined {
 	if (isRefusal(source)) return undefined;
@@ -449,8 +456,12 @@ function sourceObject(
 			return importSource ? undefined : {do: 'createImportSource', source: makeImportSource(dataVolume, {blank: {}})};
 		case 'pvc':
 		case 'snapshot': {
-			const from = cloneSource ? undefined : clone && populatedFrom(clone);
-			return from && {do: 'createCloneSource', source: makeCloneSource(dataVolume, from)};
+			const {namespace} = dataVolume.metadata;
+			const wantsTwo = inPlace && clone?.origin.namespace !== namespace;
+			const isThere = cloneSource !== undefined && (!wantsTwo || cloneSourceAtClaim !== undefined);
+			const from = isThere ? undefined : clone && populatedFrom(clone);
+			const missing = from && makeCloneSource(dataVolume, from, cloneSource ? namespace : from.namespace);
+			return missing && {do: 'createCloneSource', source: missing};
 		}
 		case 'external':
 		case 'reference':
@@ -530,8 +541,9 @@ function populate(observed: Observed, {dataVolume, clone, rendered, decision}: S
 			? wait('ClaimTerminating', `VolumeCloneSource ${namespace}/${name} is being deleted`)
 			: {do: 'deleteCloneSource', source: cloneSource};
 	}
+	const {inPlace} = observed;
 	const permissive = rendered.sizedByDisk === true;
-	const order = {kind: 'clone', origin: from, decision, permissive, labels: clone.inherits} as const;
+	const order = {kind: 'clone', inPlace, origin: from, decision, permissive, labels: clone.inherits} as const;
 	const claim = makePopulatedClaim(dataVolume, rendered.spec, order);
 	return sourceObject(observed, dataVolume) ?? {do: 'createClaim', claim, decision};
 }
@@ -675,7 +687,7 @@ function start(observed: Observed, dataVolume: DataVolume, source: Source | Sour
 	return (
 		sourceObject(observed, dataVolume) ?? {
 			do: 'createClaim',
-			claim: makePopulatedClaim(dataVolume, rendered.spec, {kind: 'import'}),
+			claim: makePopulatedClaim(dataVolume, rendered.spec, {kind: 'import', inPlace: observed.inPlace}),
 		}
 	);
 }

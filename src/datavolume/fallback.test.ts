@@ -278,7 +278,7 @@ describe('a snapshot that the sidecar does not find for another namespace', () =
 
 function population(stage: Population['stage']): Population {
 	return {
-		...{stage, way: 'copy', reason: undefined, message: 'm', restarts: 0, lastFailure: undefined},
+		...{stage, inPlace: false, way: 'copy', reason: undefined, message: 'm', restarts: 0, lastFailure: undefined},
 		...{podReason: undefined, podMessage: undefined, podRunning: false},
 	};
 }

@@ -13,6 +13,7 @@ import {
 import {parseQuantity} from '../api/quantity.ts';
 import type {VolumeCloneSource, VolumeImportSource} from '../api/populator.ts';
 import type {ReuseRule} from '../api/sharedsnapshot.ts';
+import {fillFrom} from '../populate/in-place.ts';
 import type {CloneDecision, CloneWay} from '../smartclone/strategy.ts';
 import {describeDeclined} from '../smartclone/strategy.ts';
 
@@ -45,6 +46,10 @@ const notForClaims: readonly string[] = [
 	annotations.resolvedSource,
 	// Of the request that was assigned; a claim has its own.
 	annotations.cloneType,
+	// Of a claim, which of this name was filled with this name's data.
+	annotations.fillFrom,
+	annotations.populated,
+	annotations.podPhase,
 	// Admission asks the author of a claim whether he may clone from there. Of ours the author is the controller, who may.
 	annotations.dataSourceNamespace,
 	annotations.populatedFor,
@@ -127,16 +132,24 @@ export interface CloneOrigin {
 	readonly minimumSize?: string;
 }
 
-/** In the namespace of what is cloned; an owner reference cannot reach there from another one, an annotation can. */
-export function makeCloneSource(dataVolume: DataVolume, origin: CloneOrigin): VolumeCloneSource {
+/**
+ * In the namespace of what is cloned; an owner reference cannot reach there from another one, an annotation can.
+ *
+ * @param namespace of a second one beside the claim, see `Observed.cloneSourceAtClaim`
+ */
+export function makeCloneSource(
+	dataVolume: DataVolume,
+	origin: CloneOrigin,
+	namespace = origin.namespace,
+): VolumeCloneSource {
 	const {preallocation, priorityClassName} = dataVolume.spec;
-	const sameNamespace = origin.namespace === dataVolume.metadata.namespace;
+	const sameNamespace = namespace === dataVolume.metadata.namespace;
 	return {
 		apiVersion: cdiVersion,
 		kind: 'VolumeCloneSource',
 		metadata: {
 			name: cloneSourceName(uidOf(dataVolume)),
-			namespace: origin.namespace,
+			namespace,
 			labels: {[labels.managedBy]: managedByValue},
 			annotations: {
 				[annotations.ownedByDataVolume]: `${dataVolume.metadata.namespace}/${dataVolume.metadata.name}`,
@@ -156,14 +169,15 @@ export function makeCloneSource(dataVolume: DataVolume, origin: CloneOrigin): Vo
 	};
 }
 
-/** Filled by the populate layer from the source object of this DataVolume. */
+/** Filled by the populate layer from the source object of this DataVolume: through a populator, or in place. */
 export function makePopulatedClaim(
 	dataVolume: DataVolume,
 	spec: PersistentVolumeClaimSpec,
 	from:
-		| {readonly kind: 'import'}
+		| {readonly kind: 'import'; readonly inPlace?: boolean}
 		| {
 				readonly kind: 'clone';
+				readonly inPlace?: boolean;
 				readonly origin: CloneOrigin;
 				readonly decision: CloneDecision;
 				/** May be smaller than the claim of its source: the disk fits. */
@@ -175,18 +189,15 @@ export function makePopulatedClaim(
 	const elsewhere = clone !== undefined && clone.origin.namespace !== dataVolume.metadata.namespace;
 	const reason = clone && describeDeclined(clone.decision.declined);
 	const uid = uidOf(dataVolume);
+	const source = clone
+		? {kind: 'VolumeCloneSource', name: cloneSourceName(uid)}
+		: {kind: 'VolumeImportSource', name: importSourceName(uid)};
 	return makeClaim(dataVolume, {
-		spec: {
-			...spec,
-			dataSourceRef: {
-				apiGroup: cdiGroup,
-				kind: clone ? 'VolumeCloneSource' : 'VolumeImportSource',
-				name: clone ? cloneSourceName(uid) : importSourceName(uid),
-			},
-		},
+		spec: {...spec, ...(!from.inPlace && {dataSourceRef: {apiGroup: cdiGroup, ...source}})},
 		labels: clone?.labels,
 		annotations: {
-			[annotations.usePopulator]: 'true',
+			...(from.inPlace && fillFrom(source)),
+			[annotations.usePopulator]: String(!from.inPlace),
 			// Of one whose node is not known yet, nobody knows the way either: it is written when it is.
 			...(clone && clone.decision.route !== 'restoreOrCopy' && {[annotations.cloneType]: clone.decision.way}),
 			...(reason && {[annotations.cloneFallbackReason]: reason}),

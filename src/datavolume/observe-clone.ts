@@ -9,6 +9,7 @@ import type {VolumeSnapshot, VolumeSnapshotContent} from '../api/snapshot.ts';
 import {type ClusterSettings, clusterSettings} from '../cdiconfig/settings.ts';
 import type {Caches} from '../kube/caches.ts';
 import * as resources from '../kube/resources.ts';
+import {isBeingFilled} from '../populate/in-place.ts';
 import {type DriverPolicy, driverPolicy} from '../smartclone/driver-policy.ts';
 import type {LostSnapshots} from '../smartclone/lost-snapshots.ts';
 import {type Assignment, assignmentTo, type WaitingRequests} from '../smartclone/requests.ts';
@@ -28,6 +29,7 @@ import {writersOf} from '../smartclone/writers.ts';
 import {profileOf} from '../storageprofile/observe.ts';
 import {wishedStrategy} from '../storageprofile/resolve.ts';
 import {authorizationProblem} from './authorization.ts';
+import {fillsInPlace, isCsiClass} from './fills-in-place.ts';
 import {type GaveUp, gaveUpOf, isGivenUp} from './gave-up.ts';
 import {inheritedLabels} from './instancetype-labels.ts';
 import type {CloneOrigin} from './objects.ts';
@@ -123,6 +125,8 @@ function sourceNotReady(caches: Caches, {claim, volume, snapshot, content, origi
 	if (!claim) return {reason: 'CloneWithoutSource', message: `The source pvc ${name} doesn't exist`};
 	if (claim.metadata.deletionTimestamp)
 		return {reason: 'CloneWithoutSource', message: `The source pvc ${name} is being deleted`};
+	if (isBeingFilled(claim))
+		return {reason: 'CloneSourceNotReady', message: `The source pvc ${name} is still being filled`};
 	// Claims and volumes are watched apart: a volume that is not shown yet must not look like one that is not CSI.
 	if (claim.status?.phase === 'Bound' && volume?.spec.claimRef?.uid === claim.metadata.uid) return undefined;
 	const owner = caches.store(resources.dataVolumes).get(origin.namespace, origin.name);
@@ -277,7 +281,8 @@ function factsOf(
 			.list()
 			.some(({provisioner}) => provisioner === driver),
 		targetProvisioner: storageClass.provisioner,
-		targetIsCsi: caches.store(resources.csiDrivers).get(undefined, storageClass.provisioner) !== undefined,
+		targetIsCsi: isCsiClass(caches, dataVolume, storageClass),
+		targetInPlace: fillsInPlace(caches, dataVolume, storageClass),
 		targetVolumeMode: rendered.spec.volumeMode ?? 'Filesystem',
 		targetRequestBytes: rendered.requestBytes,
 		targetExpandable: storageClass.allowVolumeExpansion === true,

@@ -14,6 +14,7 @@ import type {Caches} from '../kube/caches.ts';
 import {keyOf} from '../kube/object-key.ts';
 import * as resources from '../kube/resources.ts';
 import type {Index} from '../kube/store.ts';
+import {fillFromOf, isBeingFilled} from '../populate/in-place.ts';
 import {claimsByTarget} from '../populate/observe.ts';
 import type {Population} from '../populate/population.ts';
 import {chooseNode} from '../smartclone/placement.ts';
@@ -24,6 +25,7 @@ import {assignmentTo} from '../smartclone/requests.ts';
 import {volumesByHandle} from '../smartclone/writer-watch.ts';
 import {podsByClaim} from '../smartclone/writers.ts';
 import {type CloneContext, type ObservedClone, observeClone, observeOrigin} from './observe-clone.ts';
+import {fillsInPlace} from './fills-in-place.ts';
 import {inheritedLabels} from './instancetype-labels.ts';
 import {isRenderProblem, type Rendered, type RenderProblem, renderClaim} from './render.ts';
 import {assignmentOf, dataVolumesByDataSource} from './requests.ts';
@@ -85,6 +87,10 @@ export interface Observed {
 	readonly percent: number | undefined;
 	readonly importSource: VolumeImportSource | undefined;
 	readonly cloneSource: VolumeCloneSource | undefined;
+	/** The same once more beside the claim, where that is filled in place from another namespace: it owns what is made here. */
+	readonly cloneSourceAtClaim: VolumeCloneSource | undefined;
+	/** The claim, once it is made, is filled itself: see populate/in-place.ts. */
+	readonly inPlace: boolean;
 	/** Clone sources of a DataVolume of this name that is gone or was replaced. */
 	readonly orphanSources: readonly VolumeCloneSource[];
 	/** Where a restored claim could be placed that shall bind at once. */
@@ -261,8 +267,17 @@ export function observe(key: string, context: ObserveContext): Observed {
 	const cloneSources = caches.store(resources.volumeCloneSources).byIndex(cloneSourcesByDataVolume.name, key);
 	const isOurs = (cloneSource: VolumeCloneSource) =>
 		uid !== undefined && cloneSource.metadata.name === cloneSourceName(uid);
-	const ownCloneSource = cloneSources.find(isOurs);
-	const populated = claim?.spec.dataSourceRef?.apiGroup === cdiGroup;
+	const ownCloneSources = cloneSources.filter(isOurs);
+	const inNamespace = (wanted: string | undefined) =>
+		ownCloneSources.find(({metadata}) => metadata.namespace === wanted);
+	const originNamespace = claim?.metadata.annotations?.[annotations.dataSourceNamespace] ?? origin?.origin.namespace;
+	const inPlace = claim
+		? fillFromOf(claim) !== undefined
+		: dataVolume !== undefined && !isRenderProblem(rendered) && fillsInPlace(caches, dataVolume, rendered.storageClass);
+	const cloneSourceAtClaim = inPlace && originNamespace !== namespace ? inNamespace(namespace) : undefined;
+	const ownCloneSource =
+		inNamespace(originNamespace) ?? ownCloneSources.find((cloneSource) => cloneSource !== cloneSourceAtClaim);
+	const populated = claim !== undefined && (claim.spec.dataSourceRef?.apiGroup === cdiGroup || inPlace);
 	const made = populated ? caches.store(resources.persistentVolumeClaims).byIndex(claimsByTarget.name, key) : [];
 	const prime = claim && made.find(({metadata}) => metadata.name === copyClaimName(claim.metadata.uid ?? ''));
 	return {
@@ -288,7 +303,10 @@ export function observe(key: string, context: ObserveContext): Observed {
 		clone,
 		measuring: measuringOf(context, rendered, origin?.claim),
 		snapshotLost: claim !== undefined && clone !== undefined && isSnapshotLost(caches, clone, claim, ownCloneSource),
-		making: claim && clone && claim.status?.phase !== 'Bound' ? observeMaking(context, claim, made) : undefined,
+		making:
+			claim && clone && (claim.status?.phase !== 'Bound' || isBeingFilled(claim))
+				? observeMaking(context, claim, made)
+				: undefined,
 		happened: prime && (prime.spec.dataSource ? 'snapshot' : 'copy'),
 		nowMs: now(),
 		deadlines,
@@ -296,6 +314,8 @@ export function observe(key: string, context: ObserveContext): Observed {
 		percent: percentOf(claim?.metadata.uid ?? ''),
 		importSource: uid ? caches.store(resources.volumeImportSources).get(namespace, importSourceName(uid)) : undefined,
 		cloneSource: ownCloneSource,
+		cloneSourceAtClaim,
+		inPlace,
 		orphanSources: cloneSources.filter((cloneSource) => !isOurs(cloneSource)),
 		node: isRenderProblem(rendered)
 			? undefined

@@ -5,6 +5,7 @@ import type {DataVolume} from '../api/datavolume.ts';
 import type {PersistentVolumeClaim} from '../api/kubernetes.ts';
 import {annotations} from '../api/names.ts';
 import * as resources from '../kube/resources.ts';
+import {fillFrom} from '../populate/in-place.ts';
 import {assignmentTo} from '../smartclone/requests.ts';
 import type {CloneWay} from '../smartclone/strategy.ts';
 import {formatGaveUp} from './gave-up.ts';
@@ -15,6 +16,7 @@ const assignment = assignmentTo(shared);
 const source = {pvc: {namespace: 'ns', name: 'claim'}};
 const assigned = (options: Parameters<typeof dataVolume>[0] = {}) =>
 	dataVolume({source, annotations: assignedTo(shared), ...options});
+const inPlace = fillFrom({kind: 'VolumeCloneSource', name: 'clone'});
 const {signal} = new AbortController();
 
 function requestsOf(dataVolumes: DataVolume[], claims: PersistentVolumeClaim[] = []) {
@@ -65,6 +67,18 @@ describe('assignedTo', () => {
 		['done when its claim is bound', assigned(), [claim({name: 'disk'})], 'done'],
 		['done when somebody else fills it', assigned(prePopulated), [], 'done'],
 		['done when it took over a claim of somebody else', assigned(), [taken], 'done'],
+		[
+			'open while its bound claim is filled in place',
+			assigned(),
+			[claim({name: 'disk', annotations: inPlace})],
+			'open',
+		],
+		[
+			'done when that is complete',
+			assigned(),
+			[claim({name: 'disk', annotations: {...inPlace, [annotations.populated]: 'true'}})],
+			'done',
+		],
 		['done when it is being deleted', assigned({deleting: true, finalizers: ['x']}), [], 'done'],
 	])('a request is %s', (_, dataVolume_, claims, state) => {
 		expect(requestsOf([dataVolume_], claims).requests.assignedTo(assignment)).toEqual([

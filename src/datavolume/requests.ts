@@ -7,6 +7,7 @@ import type {KubeApi} from '../kube/client.ts';
 import {isConflict, isNotFound} from '../kube/errors.ts';
 import * as resources from '../kube/resources.ts';
 import type {Index} from '../kube/store.ts';
+import {isBeingFilled} from '../populate/in-place.ts';
 import type {AssignedRequest, Assignment, CloneRequest, CloneRequests} from '../smartclone/requests.ts';
 import {type CloneWay, cloneWays} from '../smartclone/strategy.ts';
 import {controllerOf, isMadeFor, isPrePopulated} from './claim-standing.ts';
@@ -90,10 +91,11 @@ function isMadeByOthers(dataVolume: DataVolume, claim: PersistentVolumeClaim | u
 }
 
 /** Nobody uses it yet, and its class makes no volume before somebody does: it restores nothing. */
-export function waitsForConsumer(caches: Caches, {metadata, spec}: PersistentVolumeClaim): boolean {
+export function waitsForConsumer(caches: Caches, {metadata, spec, status}: PersistentVolumeClaim): boolean {
 	const storageClass = caches.store(resources.storageClasses).get(undefined, spec.storageClassName ?? '');
 	return (
 		storageClass?.volumeBindingMode === 'WaitForFirstConsumer' &&
+		status?.phase !== 'Bound' &&
 		metadata.annotations?.[annotations.selectedNode] === undefined
 	);
 }
@@ -110,11 +112,11 @@ export function makeCloneRequests(api: KubeApi, caches: Caches): CloneRequests {
 					const request = requestOf(dataVolume);
 					if (!request) return [];
 					const claim = caches.store(resources.persistentVolumeClaims).get(request.namespace, request.name);
-					// A bound claim is complete; in a namespace that goes away none will ever be made.
+					// A bound claim is complete, unless it is filled in place; in a namespace that goes away none will ever be made.
 					const leaves = caches.store(resources.namespaces).get(undefined, request.namespace)
 						?.metadata.deletionTimestamp;
 					const ended =
-						claim?.status?.phase === 'Bound' ||
+						(claim?.status?.phase === 'Bound' && !isBeingFilled(claim)) ||
 						isMadeByOthers(dataVolume, claim) ||
 						(dataVolume.metadata.deletionTimestamp ?? leaves) !== undefined ||
 						hasGivenUp(dataVolume, request);

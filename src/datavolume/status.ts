@@ -9,7 +9,7 @@ import {isRefusal} from '../api/source.ts';
 import type {Population} from '../populate/population.ts';
 import {isMadeFor} from './claim-standing.ts';
 import type {DataVolumePlan, RefusalReason, WaitReason} from './decide.ts';
-import {isMadeByDriver} from './decide.ts';
+import {isMadeByDriver, isStillFilled} from './decide.ts';
 import type {Observed} from './observe.ts';
 
 /** What the API server said to the plan, where that is to be reported. */
@@ -29,14 +29,15 @@ function kindOf({source}: Observed): Kind {
 	return source.kind === 'http' || source.kind === 'blank' ? 'import' : 'clone';
 }
 
-function populationPhase({stage, way, reason}: Population): DataVolumePhase {
+function populationPhase({stage, way, inPlace, reason}: Population): DataVolumePhase {
 	const importing = way === 'import';
 	switch (stage) {
 		case 'failed':
 			return 'Failed';
 		case 'firstConsumer':
-			return 'PendingPopulation';
+			return inPlace ? 'WaitForFirstConsumer' : 'PendingPopulation';
 		case 'waiting':
+		case 'binding':
 			// KubeVirt looks for a quota in this phase only.
 			return importing || reason === 'ErrExceededQuota' ? 'Pending' : 'CloneScheduled';
 		case 'scheduled':
@@ -45,7 +46,8 @@ function populationPhase({stage, way, reason}: Population): DataVolumePhase {
 			return importing ? 'ImportInProgress' : 'CloneInProgress';
 		case 'moving':
 		case 'done':
-			return importing ? 'ImportInProgress' : 'RebindInProgress';
+			if (importing) return 'ImportInProgress';
+			return inPlace ? 'CloneInProgress' : 'RebindInProgress';
 		default:
 			return stage satisfies never;
 	}
@@ -89,7 +91,8 @@ function phaseOf(observed: Observed, plan: DataVolumePlan, outcome: Outcome): Da
 	const goes = plan.do === 'wait' && (plan.reason === 'ClaimTerminating' || plan.reason === 'ClaimMarkedForDeletion');
 	if (goes) return waitPhases[plan.reason];
 	if (claim?.status?.phase === 'Lost') return 'Failed';
-	if (claim?.status?.phase === 'Bound' && plan.do !== 'wait' && plan.do !== 'growClaim') return 'Succeeded';
+	const isThere = claim?.status?.phase === 'Bound' && !isStillFilled(observed);
+	if (isThere && plan.do !== 'wait' && plan.do !== 'growClaim') return 'Succeeded';
 	if (claim && population) return populationPhase(population);
 	switch (plan.do) {
 		case 'wait':

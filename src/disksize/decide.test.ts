@@ -1,5 +1,13 @@
 import {describe as suite, expect, test} from 'vitest';
-import {claim, type ClaimOptions, pod, type PodOptions, volume, workerDefaults} from '../../test/support/builders.ts';
+import {
+	claim,
+	type ClaimOptions,
+	cloneSource,
+	pod,
+	type PodOptions,
+	volume,
+	workerDefaults,
+} from '../../test/support/builders.ts';
 import {diskSizeAnnotations} from '../api/disk-size.ts';
 import type {Pod} from '../api/kubernetes.ts';
 import {annotations, labels} from '../api/names.ts';
@@ -119,7 +127,9 @@ suite('the Pod that looks', () => {
 	});
 
 	test('has no more rights than any worker', () => {
-		const wanted = {target: golden(), prime: golden(), source: golden(), sourceIsFixed: true, readFrom: undefined};
+		const orders = {atSource: cloneSource(), atTarget: cloneSource()};
+		const claims = {target: golden(), filled: golden(), source: golden()};
+		const wanted = {...claims, orders, sourceIsFixed: true, readFrom: undefined};
 		const copier = makeCopierPod({...wanted, preallocation: false, priorityClassName: undefined, settings});
 		const rightsOf = ({spec}: Pod) => {
 			const [{securityContext, resources, ports} = {}] = spec.containers;

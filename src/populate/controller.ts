@@ -11,6 +11,7 @@ import {keyOf} from '../kube/object-key.ts';
 import * as resources from '../kube/resources.ts';
 import type {Clock} from '../process/clock.ts';
 import type {Logger} from '../process/log.ts';
+import {CopyKeys} from './copy-keys.ts';
 import {decide, type WaitReason, workerRetryMs} from './decide.ts';
 import {eventOf} from './events.ts';
 import {execute} from './execute.ts';
@@ -54,6 +55,7 @@ export interface Populate {
 export function makePopulate(options: PopulateOptions): Populate {
 	const {api, caches, events, log, clock} = options;
 	const settingsNow = (): WorkerSettings => workerSettings(options.settings, caches);
+	const copyKeys = new CopyKeys();
 	addPopulationIndexes(caches);
 	caches.addIndex(resources.persistentVolumeClaims, claimsBySource);
 	caches.addIndex(resources.volumeCloneSources, cloneSourcesByOrigin);
@@ -85,7 +87,7 @@ export function makePopulate(options: PopulateOptions): Populate {
 		}
 		const uid = observed.target?.metadata.uid ?? '';
 		try {
-			await execute(api, plan, round.signal);
+			await execute({api, copyKeys, signal: round.signal}, plan);
 		} catch (error) {
 			const refusal = refusalOf(plan, error);
 			if (!refusal || !observed.target) throw error;

@@ -17,7 +17,7 @@ import {
 import type {PersistentVolume, PersistentVolumeClaim, Pod} from '../api/kubernetes.ts';
 import {diskSizeAnnotations} from '../api/disk-size.ts';
 import {annotations, cdiGroup} from '../api/names.ts';
-import {decide, populatedAnnotation, restoresDirectly, waitsForConsumer} from './decide.ts';
+import {decide, restoresDirectly, waitsForConsumer} from './decide.ts';
 import {eventOf} from './events.ts';
 import {makeImporterPod, type WorkerSettings} from './objects.ts';
 import type {ClaimCloneOrder, Observed, Order, SnapshotCloneOrder} from './observe.ts';
@@ -42,7 +42,7 @@ const cloneTarget = (options: ClaimOptions = {}) =>
 const made = (options: ClaimOptions = {}) =>
 	claim({name: 'prime', phase: 'Pending', volumeName: 'prime-volume', ...madeFor(target()), ...options});
 const bound = made({phase: 'Bound'});
-const populated = made({phase: 'Bound', annotations: {[populatedAnnotation]: 'true'}});
+const populated = made({phase: 'Bound', annotations: {[annotations.populated]: 'true'}});
 const worker = (options: PodOptions = {}) => pod({name: 'worker', ...options});
 const succeeded = worker({phase: 'Succeeded', said: {outcome: 'succeeded', message: 'done'}});
 const primeVolume = (capacity = '1Gi') => volume({name: 'prime-volume', capacity, boundTo: bound});
@@ -90,8 +90,11 @@ function world(given: Partial<Observed> = {}): Observed {
 		storageClass: storageClass(),
 		targetIsCsi: true,
 		node: undefined,
+		inPlace: false,
+		sourceAtTarget: undefined,
 		prime: undefined,
 		primeVolume: undefined,
+		filledVolume: given.primeVolume,
 		worker: undefined,
 		sender: undefined,
 		readFrom: undefined,
@@ -111,7 +114,7 @@ describe('what the target says of its content when it gets it', () => {
 	};
 	const allocated = made({
 		phase: 'Bound',
-		annotations: {[populatedAnnotation]: 'true', [annotations.preallocation]: 'true'},
+		annotations: {[annotations.populated]: 'true', [annotations.preallocation]: 'true'},
 	});
 	const imported = {[annotations.podPhase]: 'Succeeded', [annotations.contentType]: 'kubevirt'};
 
@@ -127,8 +130,14 @@ describe('what the target says of its content when it gets it', () => {
 	test('that every block is allocated, where the worker was told to', () => {
 		const blank = importSource({spec: {source: {blank: {}}, preallocation: true}});
 		const pod = {...makeImporterPod(target(), bound, blank, settings), status: succeeded.status ?? {}};
-		expect(planOf({prime: bound, worker: pod})).toMatchObject({do: 'recordPopulated', preallocated: true});
-		expect(planOf({prime: bound, worker: succeeded})).toMatchObject({do: 'recordPopulated', preallocated: false});
+		expect(planOf({prime: bound, worker: pod})).toMatchObject({
+			do: 'recordPopulated',
+			annotations: {[annotations.preallocation]: 'true'},
+		});
+		expect(planOf({prime: bound, worker: succeeded})).toMatchObject({
+			do: 'recordPopulated',
+			annotations: {[annotations.populated]: 'true'},
+		});
 		expect(annotationsOf({prime: allocated})).toEqual({...imported, [annotations.preallocation]: 'true'});
 	});
 
@@ -537,16 +546,20 @@ describe('a copy between two nodes', () => {
 		prime,
 		...more,
 	});
-	const sender = (options: PodOptions = {}, podIP: string | undefined = '10.0.0.1') => {
+	const sender = (options: PodOptions = {}, podIP: string | undefined = '10.0.0.1', key = 'a-key') => {
 		const made = pod({name: 'target-uid-send-pod', namespace: 'images', ...options});
-		return {...made, status: {...made.status, ...(podIP && {podIP})}};
+		const volumes = [{name: 'copy-key', secret: {secretName: key}}];
+		return {...made, spec: {...made.spec, volumes}, status: {...made.status, ...(podIP && {podIP})}};
 	};
 	const planned = (more: Partial<Observed>): Pod => {
 		const plan = planOf(given(more));
 		if (plan.do !== 'createWorker') throw new Error(plan.do);
-		expect(plan.key).toMatchObject({kind: 'Secret', metadata: {name: 'copy-key-target-uid', namespace: 'images'}});
+		const [key, ...others] = plan.keys ?? [];
+		expect(others).toEqual([]);
+		if (key) expect(key).toMatchObject({kind: 'Secret', metadata: {namespace: 'images'}});
 		return plan.pod;
 	};
+	const keyOf = ({spec}: Pod) => spec.volumes?.find(({secret}) => secret)?.secret?.secretName;
 	const receiver = (host = '10.0.0.1', options: PodOptions = {}): Pod => ({
 		...pod(options),
 		...(({metadata, spec}) => ({metadata, spec}))(planned({sender: sender({}, host)})),
@@ -589,8 +602,20 @@ describe('a copy between two nodes', () => {
 		});
 	});
 
-	test('a sender that was made anew has another address, and its receiver is made anew', () => {
-		expect(planOf(given({sender: sender({}, '10.0.0.2'), worker: receiver()}))).toMatchObject({
+	test('the receiver has the key of its sender, whatever it is called', () => {
+		const plan = planOf(given());
+		expect(plan.do === 'createWorker' && plan.keys?.map(({metadata}) => metadata.name)).toEqual([
+			'copy-key-target-uid',
+		]);
+		expect(plan.do === 'createWorker' && keyOf(plan.pod)).toBe('copy-key-target-uid');
+		expect(keyOf(receiver())).toBe('a-key');
+	});
+
+	test.each<[string, Pod]>([
+		['address', sender({}, '10.0.0.2')],
+		['key', sender({}, '10.0.0.1', 'another-key')],
+	])('a sender that was made anew has another %s, and its receiver is made anew', (_, anew) => {
+		expect(planOf(given({sender: anew, worker: receiver()}))).toMatchObject({
 			do: 'deletePod',
 			pod: {metadata: {name: 'target-uid-source-pod'}},
 		});
@@ -713,10 +738,10 @@ describe('crash between any two steps', () => {
 				};
 			}
 			case 'recordPopulated': {
-				const {metadata} = plan.prime;
+				const {metadata} = plan.claim;
 				const prime = {
-					...plan.prime,
-					metadata: {...metadata, annotations: {...metadata.annotations, [populatedAnnotation]: 'true'}},
+					...plan.claim,
+					metadata: {...metadata, annotations: {...metadata.annotations, [annotations.populated]: 'true'}},
 				};
 				return {...observed, prime, made: [prime]};
 			}

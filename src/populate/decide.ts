@@ -1,6 +1,7 @@
 /**
  * What to do next to fill one claim. A prime claim is filled (by a worker Pod, or by a restore) and its volume is then
- * moved to the target, which binds complete or not at all.
+ * moved to the target, which binds complete or not at all. Where that is impossible (in-place.ts), a worker fills the target
+ * itself.
  *
  * Between the worker's success and the move two things are made sure of: that the success is on record (the Pod may go),
  * and that the Pod is gone, so that its node has unmounted the volume before anybody else mounts it.
@@ -13,9 +14,10 @@ import {diskSizeAnnotations, mayHoldDiskImage} from '../api/disk-size.ts';
 import type {DataObject} from '../kube/resources.ts';
 import {driverPolicy} from '../smartclone/driver-policy.ts';
 import {
+	contactOf,
 	type CopyWanted,
 	makeCopierPod,
-	makeCopyKey,
+	makeCopyKeys,
 	makeCopySourceClaim,
 	makeImporterPod,
 	makeImportPrivate,
@@ -24,11 +26,19 @@ import {
 	hasPreallocated,
 	makeSenderPod,
 	requestBytes,
-	senderAddressOf,
+	toldContactOf,
 	volumeModeOf,
 	type WorkerSettings,
 } from './objects.ts';
-import {type ClaimCloneOrder, type Observed, type Order, primeNamespaceOf, type SnapshotCloneOrder} from './observe.ts';
+import {isBeingFilled, isPopulated} from './in-place.ts';
+import {
+	type ClaimCloneOrder,
+	type Observed,
+	type Order,
+	primeNamespaceOf,
+	type SnapshotCloneOrder,
+	sourceRefOf,
+} from './observe.ts';
 import {isLocal} from './topology.ts';
 
 type Succeeded = Extract<WorkerResult, {outcome: 'succeeded'}>;
@@ -53,6 +63,8 @@ export type WaitReason =
 	| 'ErrCreatingPVCPrime'
 	| 'ErrStartingPod'
 	| 'PrimeBinding'
+	/** The target, which is to be filled in place, has no volume yet. */
+	| 'TargetBinding'
 	| 'WorkerStarting'
 	| 'WorkerRunning'
 	| 'WorkerLeaving'
@@ -68,13 +80,13 @@ export type PopulatePlan =
 	| {readonly do: 'giveUp'; readonly failure: WorkerFailure; readonly message: string}
 	| {readonly do: 'createClaim'; readonly claim: PersistentVolumeClaim}
 	/**
-	 * `key`: the Secret that the Pod mounts, if it is half of a copy between two nodes; its contents are drawn when it is
-	 * written. `secret`: the one of an import.
+	 * `keys`: the Secrets that the Pod and its other half mount, if it is the sender of a copy by two; their one key is put
+	 * in when they are written. `secret`: the one of an import.
 	 */
 	| {
 			readonly do: 'createWorker';
 			readonly pod: Pod;
-			readonly key?: DataObject;
+			readonly keys?: readonly DataObject[];
 			readonly secret?: DataObject | undefined;
 	  }
 	| {readonly do: 'deletePod'; readonly pod: Pod; readonly why: 'Orphan' | 'Finished' | 'Failed'}
@@ -85,7 +97,12 @@ export type PopulatePlan =
 			readonly claim: PersistentVolumeClaim;
 			readonly annotations: Readonly<Record<string, string>>;
 	  }
-	| {readonly do: 'recordPopulated'; readonly prime: PersistentVolumeClaim; readonly preallocated: boolean}
+	/** On the prime claim, or on the target itself. */
+	| {
+			readonly do: 'recordPopulated';
+			readonly claim: PersistentVolumeClaim;
+			readonly annotations: Readonly<Record<string, string>>;
+	  }
 	| {readonly do: 'grow'; readonly prime: PersistentVolumeClaim; readonly request: string}
 	| {
 			readonly do: 'moveVolume';
@@ -94,9 +111,6 @@ export type PopulatePlan =
 			/** What the target is to say of its content. */
 			readonly annotations: Readonly<Record<string, string>>;
 	  };
-
-/** On a prime claim: its content is complete. Written by us after the worker's success, read by us before the move. */
-export const populatedAnnotation = 'onesnap.io/populated';
 
 const wait = (reason: WaitReason, message: string): PopulatePlan => ({do: 'wait', reason, message});
 
@@ -115,18 +129,25 @@ function cleanUp({worker, sender, made}: Observed): PopulatePlan {
 	return claim ? {do: 'deleteClaim', claim, why: 'Moved'} : {do: 'nothing'};
 }
 
-function waitForClass({target, storageClass, targetIsCsi}: Observed): PopulatePlan | undefined {
+function waitForClass({target, storageClass}: Observed): PopulatePlan | undefined {
 	const name = target?.spec.storageClassName;
 	if (name === undefined)
 		return wait('StorageClassMissing', 'The claim has no storage class and the cluster no default one');
-	if (!storageClass) return wait('StorageClassMissing', `Storage class ${name} does not exist`);
-	if (!targetIsCsi) {
-		return wait(
-			'StorageClassNotCsi',
-			`Storage class ${name} is of provisioner ${storageClass.provisioner}, which is no CSI driver: not supported yet`,
-		);
-	}
-	return undefined;
+	return storageClass ? undefined : wait('StorageClassMissing', `Storage class ${name} does not exist`);
+}
+
+/** Its provisioner would not wait for us: it would bind the target to an empty volume. */
+function waitForCsi({target, storageClass, targetIsCsi}: Observed): PopulatePlan | undefined {
+	if (targetIsCsi || target?.metadata.annotations?.[annotations.usePopulator] === 'true') return undefined;
+	return wait(
+		'StorageClassNotCsi',
+		`Storage class ${storageClass?.metadata.name} is of provisioner ${storageClass?.provisioner}, which has no CSIDriver object and ignores dataSourceRef: have the claim made by a DataVolume, then it is filled in place`,
+	);
+}
+
+/** The claim that a worker fills. */
+function filledOf({inPlace, target, prime}: Observed): PersistentVolumeClaim | undefined {
+	return inPlace ? target : prime;
 }
 
 /** Whether Kubernetes, too, would wait with this claim until a Pod that uses it has a node. */
@@ -153,6 +174,7 @@ function claimSourceProblem(
 	// No Pod that would read it is scheduled any more.
 	if (claim.metadata.deletionTimestamp) return wait('CloneWithoutSource', `The source pvc ${name} is being deleted`);
 	if (claim.status?.phase !== 'Bound') return wait('CloneSourceNotReady', `The source pvc ${name} is not bound`);
+	if (isBeingFilled(claim)) return wait('CloneSourceNotReady', `The source pvc ${name} is still being filled`);
 	const has = usableBytes(claim, overheadOf);
 	const wants = usableBytes(target, overheadOf);
 	// Who has looked at the disk itself knows that it fits, and the worker looks again.
@@ -257,23 +279,25 @@ function createWorker(
 	order: Order,
 	settings: WorkerSettings,
 ): PopulatePlan {
-	const {prime} = observed;
-	if (!prime) return {do: 'nothing'};
+	const filled = filledOf(observed);
+	if (!filled) return {do: 'nothing'};
 	if (order.kind === 'import') {
-		if (!order.source)
-			return wait('SourceObjectMissing', `VolumeImportSource ${target.spec.dataSourceRef?.name} does not exist`);
+		if (!order.source) return importSourceMissing(target);
 		const problem = order.source.spec.source.http && settings.importProxy?.problem;
 		if (problem) return wait(problem.reason, problem.message);
 		return {
 			do: 'createWorker',
-			pod: makeImporterPod(target, prime, order.source, settings),
-			secret: makeImportPrivate(target, prime, order.source, settings),
+			pod: makeImporterPod(target, filled, order.source, settings),
+			secret: makeImportPrivate(target, filled, order.source, settings),
 		};
 	}
 	const copy = copyWanted(observed, target, order, settings);
 	if ('do' in copy) return copy;
 	if (mayTurnOutApart(observed, target)) {
-		return wait('PrimeBinding', `Claim ${prime.metadata.name} is not bound yet, and its node decides how it is filled`);
+		return wait(
+			'PrimeBinding',
+			`Claim ${filled.metadata.name} is not bound yet, and its node decides how it is filled`,
+		);
 	}
 	return {do: 'createWorker', pod: makeCopierPod(copy)};
 }
@@ -285,15 +309,20 @@ function copyWanted(
 	order: Order,
 	settings: WorkerSettings,
 ): CopyWanted | PopulatePlan {
-	const {prime, readFrom} = observed;
-	if (!prime || order.kind === 'import' || order.kind === 'cloneMissing') return {do: 'nothing'};
+	const {readFrom, sourceAtTarget} = observed;
+	const filled = filledOf(observed);
+	if (!filled || order.kind === 'import' || order.kind === 'cloneMissing') return {do: 'nothing'};
 	const source = order.kind === 'cloneClaim' ? order.claim : order.copySource;
 	if (!source) return order.kind === 'cloneSnapshot' ? createCopySource(order, target) : {do: 'nothing'};
+	// A prime claim is where its source is.
+	const atTarget = filled.metadata.namespace === source.metadata.namespace ? order.source : sourceAtTarget;
+	if (!atTarget) return cloneSourceMissing(target, target.metadata.namespace);
 	const {preallocation = settings.preallocation, priorityClassName} = order.source.spec;
 	return {
 		target,
-		prime,
+		filled,
 		source,
+		orders: {atSource: order.source, atTarget},
 		// What was restored for this copy is nobody else's; a claim of somebody may be written to between two tries.
 		sourceIsFixed: order.kind === 'cloneSnapshot' || source.metadata.annotations?.[annotations.immutable] === 'true',
 		readFrom,
@@ -303,49 +332,52 @@ function copyWanted(
 	};
 }
 
-/** The prime claim binds to whatever node the storage likes, and that is not known yet. */
-function mayTurnOutApart({readFrom, storageClass, primeVolume}: Observed, target: PersistentVolumeClaim): boolean {
-	const placed = primeVolume !== undefined || target.metadata.annotations?.[annotations.selectedNode] !== undefined;
+/** What is filled binds to whatever node the storage likes, and that is not known yet. */
+function mayTurnOutApart(observed: Observed, target: PersistentVolumeClaim): boolean {
+	const {readFrom, storageClass, primeVolume, inPlace} = observed;
+	const bound = inPlace ? target.spec.volumeName !== undefined : primeVolume !== undefined;
+	const placed = bound || target.metadata.annotations?.[annotations.selectedNode] !== undefined;
 	return isLocal(readFrom) && storageClass?.volumeBindingMode !== 'WaitForFirstConsumer' && !placed;
 }
 
 /** What was begun goes on in its way; a Pod that was not begun goes where the volumes are. */
-function isBetweenNodes({worker, sender, apart}: Observed): boolean {
+function isByTwo({worker, sender, apart}: Observed): boolean {
 	if (sender) return true;
-	return worker ? senderAddressOf(worker) !== undefined : apart;
+	return worker ? toldContactOf(worker) !== undefined : apart;
 }
 
 /**
- * A copy between two nodes. The sender comes first, because the receiver must be told its address; a sender that was
- * made anew has another one, so the receiver is made anew as well, and goes on where it was.
+ * A copy by two Pods, on two nodes or in two namespaces. The sender comes first, because the receiver must be told its
+ * address; a sender that was made anew has another one and another key, so the receiver is made anew as well, and goes on
+ * where it was.
  */
-function fillBetweenNodes(
+function fillByTwo(
 	observed: Observed,
 	target: PersistentVolumeClaim,
 	order: Order,
 	settings: WorkerSettings,
 ): PopulatePlan {
-	const {prime, worker, sender, nowMs} = observed;
-	if (!prime) return {do: 'nothing'};
+	const {worker, sender, nowMs} = observed;
+	const filled = filledOf(observed);
+	if (!filled) return {do: 'nothing'};
 	if (worker?.status?.phase === 'Succeeded' || worker?.status?.phase === 'Failed') {
-		const plan = tendWorker(observed, worker, prime);
+		const plan = tendWorker(observed, worker, filled);
 		const isOver = plan.do === 'giveUp' && sender && !sender.metadata.deletionTimestamp;
 		return isOver ? {do: 'deletePod', pod: sender, why: 'Finished'} : plan;
 	}
 	const copy = copyWanted(observed, target, order, settings);
 	if ('do' in copy) return copy;
-	const key = makeCopyKey(target, prime);
-	if (!sender) return {do: 'createWorker', pod: makeSenderPod(copy), key};
+	if (!sender) return {do: 'createWorker', pod: makeSenderPod(copy), keys: makeCopyKeys(copy)};
 	if (sender.metadata.deletionTimestamp) return wait('WorkerLeaving', `Pod ${sender.metadata.name} is being deleted`);
 	const phase = sender.status?.phase;
 	if (phase === 'Succeeded' || phase === 'Failed') return replaceWorker(sender, nowMs);
-	const address = sender.status?.podIP;
-	if (phase !== 'Running' || !address) return wait('WorkerStarting', `Pod ${sender.metadata.name} is starting`);
-	if (!worker) return {do: 'createWorker', pod: makeReceiverPod(copy, address), key};
-	if (!worker.metadata.deletionTimestamp && senderAddressOf(worker) !== address) {
-		return {do: 'deletePod', pod: worker, why: 'Failed'};
-	}
-	return tendWorker(observed, worker, prime);
+	const contact = contactOf(sender);
+	if (!contact) return wait('WorkerStarting', `Pod ${sender.metadata.name} is starting`);
+	if (!worker) return {do: 'createWorker', pod: makeReceiverPod(copy, contact)};
+	const told = toldContactOf(worker);
+	const isTold = told?.address === contact.address && told.keyName === contact.keyName;
+	if (!worker.metadata.deletionTimestamp && !isTold) return {do: 'deletePod', pod: worker, why: 'Failed'};
+	return tendWorker(observed, worker, filled);
 }
 
 /** How the worker's container ended, if it did. */
@@ -375,8 +407,8 @@ function replaceWorker(worker: Pod, nowMs: number): PopulatePlan {
 }
 
 /** Written before the success is on record, while the worker's word can be read. Whoever uses the disk may grow it with its claim. */
-function rememberDisk({target, order, primeVolume}: Observed, {virtualBytes}: Succeeded): PopulatePlan | undefined {
-	const capacity = primeVolume?.spec.capacity?.['storage'];
+function rememberDisk({target, order, filledVolume}: Observed, {virtualBytes}: Succeeded): PopulatePlan | undefined {
+	const capacity = filledVolume?.spec.capacity?.['storage'];
 	const isArchive = order?.kind === 'import' && order.source?.spec.contentType === 'archive';
 	if (!target || !capacity || virtualBytes === undefined || isArchive || !mayHoldDiskImage(target)) return undefined;
 	const news = diskSizeAnnotations(BigInt(virtualBytes), capacity);
@@ -384,15 +416,28 @@ function rememberDisk({target, order, primeVolume}: Observed, {virtualBytes}: Su
 	return isNew ? {do: 'rememberDisk', claim: target, annotations: news} : undefined;
 }
 
-function tendWorker(observed: Observed, worker: Pod, prime: PersistentVolumeClaim): PopulatePlan {
+/** A target that was filled itself says at once what others say when their volume is moved to them. */
+function newsOfFilled({order, inPlace}: Observed, worker: Pod, filled: PersistentVolumeClaim): Record<string, string> {
+	return {
+		...(hasPreallocated(worker) && {[annotations.preallocation]: 'true'}),
+		...(inPlace && order && {...newsOfTarget(order, filled, filled), [annotations.podPhase]: 'Succeeded'}),
+	};
+}
+
+function tendWorker(observed: Observed, worker: Pod, filled: PersistentVolumeClaim): PopulatePlan {
 	const {nowMs} = observed;
 	if (worker.metadata.deletionTimestamp) return wait('WorkerLeaving', `Pod ${worker.metadata.name} is being deleted`);
 	switch (worker.status?.phase) {
 		case 'Succeeded': {
 			const result = workerEnd(worker)?.result;
-			if (result?.outcome === 'succeeded') {
-				return rememberDisk(observed, result) ?? {do: 'recordPopulated', prime, preallocated: hasPreallocated(worker)};
-			}
+			if (result?.outcome === 'succeeded')
+				return (
+					rememberDisk(observed, result) ?? {
+						do: 'recordPopulated',
+						claim: filled,
+						annotations: {[annotations.populated]: 'true', ...newsOfFilled(observed, worker, filled)},
+					}
+				);
 			if (result?.outcome === 'failed') return {do: 'giveUp', failure: result.reason, message: result.message};
 			// Exit code 0 without a word of its own: not a worker of ours, or its message was lost. Do it again.
 			return replaceWorker(worker, nowMs);
@@ -408,10 +453,11 @@ function tendWorker(observed: Observed, worker: Pod, prime: PersistentVolumeClai
 }
 
 function fill(observed: Observed, target: PersistentVolumeClaim, order: Order, settings: WorkerSettings): PopulatePlan {
-	const {prime, worker} = observed;
-	if (!prime) return {do: 'nothing'};
-	if (order.kind !== 'import' && isBetweenNodes(observed)) return fillBetweenNodes(observed, target, order, settings);
-	if (worker) return tendWorker(observed, worker, prime);
+	const {worker} = observed;
+	const filled = filledOf(observed);
+	if (!filled) return {do: 'nothing'};
+	if (order.kind !== 'import' && isByTwo(observed)) return fillByTwo(observed, target, order, settings);
+	if (worker) return tendWorker(observed, worker, filled);
 	return createWorker(observed, target, order, settings);
 }
 
@@ -422,7 +468,7 @@ function isRestore(prime: PersistentVolumeClaim | undefined): boolean {
 
 /** A restore needs no worker: it is complete when it is bound. */
 function isComplete({prime}: Observed, order: Order): boolean {
-	if (prime?.metadata.annotations?.[populatedAnnotation] === 'true') return true;
+	if (prime && isPopulated(prime)) return true;
 	return order.kind === 'cloneSnapshot' && isRestore(prime);
 }
 
@@ -457,26 +503,31 @@ function handOver(observed: Observed, target: PersistentVolumeClaim, order: Orde
 	return {do: 'moveVolume', volume: primeVolume, target, annotations: newsOfTarget(order, prime, target)};
 }
 
+const importSourceMissing = (target: PersistentVolumeClaim) =>
+	wait('SourceObjectMissing', `VolumeImportSource ${sourceRefOf(target)?.name} does not exist`);
+
+const cloneSourceMissing = (target: PersistentVolumeClaim, namespace = '') =>
+	wait(
+		'SourceObjectMissing',
+		`VolumeCloneSource ${sourceRefOf(target)?.name} does not exist in namespace ${namespace}`,
+	);
+
 function sourceProblem(
-	{prime, worker, sender, order}: Observed,
+	observed: Observed,
 	target: PersistentVolumeClaim,
 	overheadOf: WorkerSettings['overheadOf'],
 ): PopulatePlan | undefined {
+	const {prime, worker, sender, order} = observed;
 	// What was begun is finished: a source that is used again after its copy began reading is for the copy to survive.
-	if (prime && [worker, sender].some((pod) => pod?.spec.nodeName)) return undefined;
+	if (filledOf(observed) && [worker, sender].some((pod) => pod?.spec.nodeName)) return undefined;
 	// What was restored needs its snapshot no longer.
 	if (isRestore(prime) && prime?.status?.phase === 'Bound') return undefined;
-	if (prime?.metadata.annotations?.[populatedAnnotation] === 'true') return undefined;
+	if (prime && isPopulated(prime)) return undefined;
 	switch (order?.kind) {
 		case 'import':
-			return order.source
-				? undefined
-				: wait('SourceObjectMissing', `VolumeImportSource ${target.spec.dataSourceRef?.name} does not exist`);
+			return order.source ? undefined : importSourceMissing(target);
 		case 'cloneMissing':
-			return wait(
-				'SourceObjectMissing',
-				`VolumeCloneSource ${target.spec.dataSourceRef?.name} does not exist in namespace ${primeNamespaceOf(target)}`,
-			);
+			return cloneSourceMissing(target, primeNamespaceOf(target));
 		case 'cloneClaim':
 			return claimSourceProblem(order, target, overheadOf);
 		case 'cloneSnapshot':
@@ -488,15 +539,53 @@ function sourceProblem(
 	}
 }
 
+/** A consumer decides where it is: before that the worker would. It is not enough that the consumer has a node. */
+function bindsWithConsumer(
+	{storageClass}: Observed,
+	target: PersistentVolumeClaim,
+	{honorsFirstConsumer}: WorkerSettings,
+): boolean {
+	const atOnce = !honorsFirstConsumer || target.metadata.annotations?.[annotations.bindImmediate] !== undefined;
+	return storageClass?.volumeBindingMode === 'WaitForFirstConsumer' && !atOnce;
+}
+
+function decideInPlace(
+	observed: Observed,
+	target: PersistentVolumeClaim,
+	order: Order,
+	settings: WorkerSettings,
+): PopulatePlan {
+	if (isPopulated(target)) {
+		const plan = cleanUp(observed);
+		const leaving = observed.worker ?? observed.sender;
+		// As long as it is there, its node may not have unmounted the volume.
+		return plan.do === 'nothing' && leaving
+			? wait('WorkerLeaving', `Pod ${leaving.metadata.name} is being deleted`)
+			: plan;
+	}
+	if (target.status?.phase === 'Lost') return {do: 'nothing'};
+	if (target.status?.phase !== 'Bound') {
+		const problem = waitForClass(observed);
+		if (problem) return problem;
+		if (bindsWithConsumer(observed, target, settings))
+			return wait('FirstConsumer', 'Waiting until a Pod that uses the claim has a node, and the claim a volume');
+		// In a class that waits for consumers the worker is the first one.
+		if (observed.storageClass?.volumeBindingMode !== 'WaitForFirstConsumer')
+			return wait('TargetBinding', `Claim ${target.metadata.name} is not bound yet`);
+	}
+	return sourceProblem(observed, target, settings.overheadOf) ?? fill(observed, target, order, settings);
+}
+
 export function decide(observed: Observed, settings: WorkerSettings): PopulatePlan {
 	const orphan = removeOrphans(observed);
 	if (orphan) return orphan;
 	const {target, order, prime} = observed;
 	if (!target || target.metadata.deletionTimestamp || !order) return {do: 'nothing'};
+	if (observed.inPlace) return decideInPlace(observed, target, order, settings);
 	if (target.spec.volumeName)
 		return target.status?.phase === 'Bound' ? cleanUp(observed) : wait('Binding', 'The claim is being bound');
 	if (prime?.metadata.deletionTimestamp) return wait('PrimeBinding', `Claim ${prime.metadata.name} is being deleted`);
-	const problem = waitForClass(observed);
+	const problem = waitForClass(observed) ?? waitForCsi(observed);
 	if (problem) return problem;
 	if (!prime && settings.honorsFirstConsumer && waitsForConsumer(target, observed.storageClass)) {
 		return wait('FirstConsumer', 'Waiting until a Pod that uses the claim has a node');

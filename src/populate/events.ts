@@ -9,7 +9,8 @@ export function eventOf(plan: PopulatePlan): EventText | undefined {
 		case 'giveUp':
 			return {type: 'Warning', reason: 'importFailed', message: `${plan.failure}: ${plan.message}`};
 		case 'wait':
-			return plan.reason === 'CloneSourceInUse' ||
+			return plan.reason === 'StorageClassNotCsi' ||
+				plan.reason === 'CloneSourceInUse' ||
 				plan.reason === 'CloneWithoutSource' ||
 				plan.reason === 'CloneValidationFailed'
 				? {type: 'Warning', reason: plan.reason, message: plan.message}

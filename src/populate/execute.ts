@@ -1,15 +1,14 @@
 /** A plan as API calls. What is refused here is looked at again in the next round. */
-import {randomBytes} from 'node:crypto';
 import type {PersistentVolumeClaim} from '../api/kubernetes.ts';
-import {annotations, fieldManager} from '../api/names.ts';
-import {copyKeyBytes, copyKeyFile} from '../api/worker-contract.ts';
+import {fieldManager} from '../api/names.ts';
 import {annotateExactly} from '../kube/annotate.ts';
 import type {KubeApi} from '../kube/client.ts';
 import {createOnce} from '../kube/create-once.ts';
 import {deleteExactly} from '../kube/delete-exactly.ts';
 import {isConflict, isNotFound} from '../kube/errors.ts';
 import * as resources from '../kube/resources.ts';
-import {populatedAnnotation, type PopulatePlan} from './decide.ts';
+import type {CopyKeys} from './copy-keys.ts';
+import type {PopulatePlan} from './decide.ts';
 
 /** The target as it is then. */
 async function describeTarget(
@@ -58,13 +57,13 @@ async function moveVolume(
 	);
 }
 
-const preallocated = {[annotations.preallocation]: 'true'};
-
-function withKey(secret: resources.DataObject): resources.DataObject {
-	return {...secret, data: {[copyKeyFile]: randomBytes(copyKeyBytes).toString('base64')}};
+export interface ExecuteContext {
+	readonly api: KubeApi;
+	readonly copyKeys: CopyKeys;
+	readonly signal: AbortSignal;
 }
 
-export async function execute(api: KubeApi, plan: PopulatePlan, signal: AbortSignal): Promise<void> {
+export async function execute({api, copyKeys, signal}: ExecuteContext, plan: PopulatePlan): Promise<void> {
 	const claims = resources.persistentVolumeClaims;
 	switch (plan.do) {
 		case 'nothing':
@@ -74,12 +73,14 @@ export async function execute(api: KubeApi, plan: PopulatePlan, signal: AbortSig
 		case 'createClaim':
 			await createOnce(api, claims, plan.claim, signal);
 			return;
-		case 'createWorker':
-			// Each time, because nobody may read whether it is there; the one that is there stays.
-			if (plan.key) await createOnce(api, resources.secrets, withKey(plan.key), signal);
-			if (plan.secret) await createOnce(api, resources.secrets, plan.secret, signal);
-			await createOnce(api, resources.pods, plan.pod, signal);
+		case 'createWorker': {
+			const {pod, keys} = copyKeys.complete(plan.pod, plan.keys ?? []);
+			// Each time, because nobody may read whether they are there; those that are there stay.
+			const secrets = [...keys, ...(plan.secret ? [plan.secret] : [])];
+			for (const secret of secrets) await createOnce(api, resources.secrets, secret, signal);
+			await createOnce(api, resources.pods, pod, signal);
 			return;
+		}
 		case 'deletePod':
 			await deleteExactly(api, resources.pods, plan.pod, signal);
 			return;
@@ -90,18 +91,16 @@ export async function execute(api: KubeApi, plan: PopulatePlan, signal: AbortSig
 			await annotateExactly(api, claims, plan.claim, plan.annotations, signal);
 			return;
 		case 'recordPopulated':
-		case 'grow': {
-			const patch =
-				plan.do === 'grow'
-					? {spec: {resources: {requests: {storage: plan.request}}}}
-					: {metadata: {annotations: {[populatedAnnotation]: 'true', ...(plan.preallocated && preallocated)}}};
+			await annotateExactly(api, claims, plan.claim, plan.annotations, signal);
+			return;
+		case 'grow':
 			try {
+				const patch = {spec: {resources: {requests: {storage: plan.request}}}};
 				await api.mergePatch(claims, plan.prime.metadata, patch, {fieldManager, signal});
 			} catch (error) {
 				if (!isNotFound(error)) throw error;
 			}
 			return;
-		}
 		case 'moveVolume':
 			await moveVolume(api, plan, signal);
 			return;

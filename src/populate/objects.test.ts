@@ -1,21 +1,30 @@
 import {readFileSync} from 'node:fs';
 import {describe, expect, test} from 'vitest';
 import {parseAllDocuments} from 'yaml';
-import {claim, importSource, snapshot, storageClass, volume, workerDefaults} from '../../test/support/builders.ts';
+import {
+	claim,
+	cloneSource,
+	importSource,
+	snapshot,
+	storageClass,
+	volume,
+	workerDefaults,
+} from '../../test/support/builders.ts';
 import type {Pod} from '../api/kubernetes.ts';
 import {annotations, labels} from '../api/names.ts';
 import {type CopierTask, type ImportTask, workerTaskVariable} from '../api/worker-contract.ts';
 import {
+	contactOf,
 	makeCopierPod,
 	makeCopySourceClaim,
 	makeImporterPod,
 	makeImportPrivate,
-	makeCopyKey,
+	makeCopyKeys,
 	makePrimeClaim,
 	makeReceiverPod,
 	makeSenderPod,
 	requestBytes,
-	senderAddressOf,
+	toldContactOf,
 	type WorkerSettings,
 } from './objects.ts';
 import {targetKeyOf} from './observe.ts';
@@ -50,10 +59,12 @@ const blank = makeImporterPod(
 const local = volume({
 	nodeAffinity: {required: {nodeSelectorTerms: [{matchExpressions: [{key: 'host', operator: 'In', values: ['one']}]}]}},
 });
+const atSource = cloneSource();
 const copy = {
 	target,
-	prime,
+	filled: prime,
 	source,
+	orders: {atSource, atTarget: atSource},
 	sourceIsFixed: true,
 	readFrom: local,
 	preallocation: false,
@@ -63,12 +74,13 @@ const copy = {
 const copier = makeCopierPod(copy);
 const blockCopier = makeCopierPod({
 	...copy,
-	prime: block,
+	filled: block,
 	source: claim({name: 'golden', volumeMode: 'Block'}),
 	sourceIsFixed: false,
 });
+const keyName = 'copy-key-target-uid';
 const sender = makeSenderPod(copy);
-const receiver = makeReceiverPod(copy, '10.0.0.1');
+const receiver = makeReceiverPod(copy, {address: '10.0.0.1', keyName});
 
 function taskOf(pod: Pod): ImportTask | CopierTask {
 	const [{env = []} = {}] = pod.spec.containers;
@@ -296,7 +308,7 @@ describe('annotations of the target', () => {
 	});
 
 	test('are not passed to another namespace', () => {
-		const made = makeCopierPod({...copy, target: annotated, prime: claim({name: 'prime', namespace: 'images'})});
+		const made = makeCopierPod({...copy, target: annotated, filled: claim({name: 'prime', namespace: 'images'})});
 		expect(made.metadata.annotations).toMatchObject({'sidecar.istio.io/inject': 'false'});
 		expect(made.metadata.annotations).not.toHaveProperty(['k8s.v1.cni.cncf.io/networks']);
 	});
@@ -330,9 +342,8 @@ describe('copier', () => {
 			(spec.volumes ?? []).flatMap((each) => each.persistentVolumeClaim?.claimName ?? []);
 		expect(claimsOf(sender)).toEqual(['golden']);
 		expect(claimsOf(receiver)).toEqual(['prime']);
-		const {name} = makeCopyKey(target, prime).metadata;
 		for (const {spec} of [sender, receiver]) {
-			expect(spec.volumes).toContainEqual({name: 'copy-key', secret: {secretName: name}});
+			expect(spec.volumes).toContainEqual({name: 'copy-key', secret: {secretName: keyName}});
 			expect(spec.containers[0]?.volumeMounts).toContainEqual({
 				name: 'copy-key',
 				mountPath: '/copy-key',
@@ -345,15 +356,57 @@ describe('copier', () => {
 			readOnly: true,
 		});
 		expect(taskOf(sender)).toMatchObject({role: 'send', keyFile: '/copy-key/key'});
-		expect(senderAddressOf(receiver)).toBe('10.0.0.1');
-		expect(senderAddressOf(copier)).toBeUndefined();
-		expect(senderAddressOf(importer)).toBeUndefined();
+		expect(toldContactOf(receiver)).toEqual({address: '10.0.0.1', keyName});
+		for (const other of [copier, importer, sender]) expect(toldContactOf(other)).toBeUndefined();
+		const running = {...sender, status: {phase: 'Running' as const, podIP: '10.0.0.1'}};
+		expect(contactOf(running)).toEqual({address: '10.0.0.1', keyName});
+		expect(contactOf(sender)).toBeUndefined();
 	});
 
 	test('the Secret of a copy goes with the prime claim, and has no key before it is written', () => {
-		const key = makeCopyKey(target, prime);
-		expect(key.metadata.ownerReferences).toMatchObject([{uid: 'prime-uid'}]);
-		expect(key.data).toBeUndefined();
+		const [key, ...others] = makeCopyKeys(copy);
+		expect(key?.metadata).toMatchObject({name: keyName, namespace: 'ns', ownerReferences: [{uid: 'prime-uid'}]});
+		expect(key?.data).toBeUndefined();
+		expect(others).toEqual([]);
+	});
+
+	test('into a claim that stays, nothing that only the copy needs stays with it', () => {
+		const inPlace = {...copy, filled: target};
+		expect(makeCopierPod(inPlace).metadata.ownerReferences).toMatchObject([{uid: 'target-uid'}]);
+		const [key] = makeCopyKeys(inPlace);
+		expect(key?.metadata.ownerReferences).toEqual([
+			{apiVersion: 'cdi.kubevirt.io/v1beta1', kind: 'VolumeCloneSource', name: 'clone', uid: 'clone-uid'},
+		]);
+		const signed = importSource({spec: {source: {http: {url: 'https://example.com/disk?signature=1'}}}});
+		expect(makeImportPrivate(target, target, signed, settings)?.metadata.ownerReferences).toMatchObject([
+			{kind: 'VolumeImportSource', uid: 'import-uid'},
+		]);
+		expect(makeImporterPod(target, target, signed, settings).metadata.ownerReferences).toMatchObject([
+			{kind: 'PersistentVolumeClaim', uid: 'target-uid'},
+		]);
+	});
+
+	test('into a claim of another namespace, each Pod and its Secret are beside its claim', () => {
+		const elsewhere = cloneSource({namespace: 'images', uid: 'there'});
+		const inPlace = {
+			...copy,
+			filled: target,
+			source: claim({name: 'golden', namespace: 'images'}),
+			orders: {atSource: elsewhere, atTarget: atSource},
+		};
+		const [sends, receives] = [makeSenderPod(inPlace), makeReceiverPod(inPlace, {address: '::1', keyName})];
+		expect(sends.metadata).toMatchObject({namespace: 'images', ownerReferences: [{uid: 'there'}]});
+		expect(receives.metadata).toMatchObject({namespace: 'ns', ownerReferences: [{uid: 'target-uid'}]});
+		expect(
+			makeCopyKeys(inPlace).map(({metadata: {name, namespace, ownerReferences}}) => [
+				name,
+				namespace,
+				ownerReferences?.[0]?.uid,
+			]),
+		).toEqual([
+			[keyName, 'ns', 'clone-uid'],
+			[keyName, 'images', 'there'],
+		]);
 	});
 
 	test('has the priority that was asked for', () => {

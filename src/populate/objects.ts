@@ -1,4 +1,4 @@
-/** Prime claims and worker Pods, as they are written. Pure. */
+/** Prime claims, worker Pods and their Secrets, as they are written. Pure. */
 import type {
 	AccessMode,
 	Container,
@@ -12,6 +12,7 @@ import type {
 } from '../api/kubernetes.ts';
 import {
 	annotations,
+	cdiVersion,
 	copierPodName,
 	copyClaimName,
 	copyKeyName,
@@ -28,7 +29,7 @@ import {
 import type {NodePlacement} from '../api/cdi-config.ts';
 import {parseQuantity} from '../api/quantity.ts';
 import {parseProxyUrl, type ProxySettings} from '../api/import-proxy.ts';
-import type {VolumeImportSource} from '../api/populator.ts';
+import type {VolumeCloneSource, VolumeImportSource} from '../api/populator.ts';
 import type {VolumeSnapshot} from '../api/snapshot.ts';
 import type {PodResources} from '../cdiconfig/settings.ts';
 import type {DataObject} from '../kube/resources.ts';
@@ -118,6 +119,16 @@ function ownedBy(claim: PersistentVolumeClaim): OwnerReference {
 	};
 }
 
+/** A claim that is filled in place stays: what is needed only to fill it goes with the object that says with what. */
+function ownedForFilling(
+	{target, filled}: {readonly target: PersistentVolumeClaim; readonly filled: PersistentVolumeClaim},
+	source: VolumeImportSource | VolumeCloneSource,
+): OwnerReference {
+	if (filled.metadata.uid !== target.metadata.uid) return ownedBy(filled);
+	const {name, uid = ''} = source.metadata;
+	return {apiVersion: cdiVersion, kind: source.kind, name, uid};
+}
+
 export interface PrimeWanted {
 	readonly target: PersistentVolumeClaim;
 	/** Where it must be: the target's namespace for an import, the source's for a clone. */
@@ -201,7 +212,7 @@ interface WorkerPod {
 	readonly component: 'importer' | 'cdi-clone-source';
 	readonly program: 'importer' | 'copier';
 	readonly target: PersistentVolumeClaim;
-	readonly prime: PersistentVolumeClaim;
+	readonly owner: OwnerReference;
 	readonly task: ImportTask | CopierTask;
 	readonly volumes: readonly PodVolume[];
 	readonly mounts: Pick<Container, 'volumeMounts' | 'volumeDevices'>;
@@ -230,7 +241,7 @@ function pick(from: Readonly<Record<string, string>> = {}, names: readonly strin
 
 /** Restricted by the Pod Security Standards: also a block device needs no privilege. No token, no service links. */
 function makeWorkerPod(worker: WorkerPod): Pod {
-	const {target, prime, settings} = worker;
+	const {target, settings} = worker;
 	const {onTargetNode = true} = worker;
 	const node = worker.onNode ?? (onTargetNode ? target.metadata.annotations?.[annotations.selectedNode] : undefined);
 	const terms = node
@@ -249,7 +260,7 @@ function makeWorkerPod(worker: WorkerPod): Pod {
 			namespace: worker.namespace,
 			...book,
 			annotations: {...book.annotations, ...withoutSidecars, ...pick(asked, passedToPods)},
-			ownerReferences: [ownedBy(prime)],
+			ownerReferences: [worker.owner],
 		},
 		spec: {
 			restartPolicy: 'OnFailure',
@@ -322,14 +333,15 @@ function attach(
 const targetPaths = {filesystem: workerPaths.targetFilesystem, device: workerPaths.targetDevice};
 const sourcePaths = {filesystem: workerPaths.sourceFilesystem, device: workerPaths.sourceDevice};
 
+/** @param filled the prime claim, or the target itself where it is filled in place */
 export function makeImporterPod(
 	target: PersistentVolumeClaim,
-	prime: PersistentVolumeClaim,
+	filled: PersistentVolumeClaim,
 	source: VolumeImportSource,
 	settings: WorkerSettings,
 ): Pod {
 	const {http} = source.spec.source;
-	const disk = attach('target', prime, targetPaths);
+	const disk = attach('target', filled, targetPaths);
 	const isPrivate = Object.keys(privateFilesOf(source, settings)).length > 0;
 	const {importProxy} = settings;
 	const headers = http?.secretExtraHeaders ?? [];
@@ -374,17 +386,17 @@ export function makeImporterPod(
 		...(source.spec.contentType === 'archive' && {contentType: 'archive' as const}),
 		ownerUid: uidOf(target),
 		...(http?.checksum && {checksum: http.checksum}),
-		...sizing(prime, disk.worker.volumeMode, settings),
+		...sizing(filled, disk.worker.volumeMode, settings),
 		preallocation: source.spec.preallocation ?? settings.preallocation,
 		...(mayPutDown && {scratchDir: workerPaths.scratch}),
 	};
 	return makeWorkerPod({
 		name: importerPodName(uidOf(target)),
-		namespace: prime.metadata.namespace ?? '',
+		namespace: filled.metadata.namespace ?? '',
 		component: 'importer',
 		program: 'importer',
 		target,
-		prime,
+		owner: ownedBy(filled),
 		task,
 		volumes: [disk.volume, scratch.volume, ...(mayPutDown ? [spool.volume] : []), ...mounted.map(({volume}) => volume)],
 		mounts: {
@@ -437,43 +449,55 @@ function privateFilesOf(source: VolumeImportSource, {importProxy = {}}: WorkerSe
 	};
 }
 
-/** The Secret that an importer Pod mounts, if it needs one. Goes with the prime claim. */
+/** The Secret that an importer Pod mounts, if it needs one. */
 export function makeImportPrivate(
 	target: PersistentVolumeClaim,
-	prime: PersistentVolumeClaim,
+	filled: PersistentVolumeClaim,
 	source: VolumeImportSource,
 	settings: WorkerSettings,
 ): DataObject | undefined {
 	const files = Object.entries(privateFilesOf(source, settings));
 	if (files.length === 0) return undefined;
 	return {
-		...secretOf(target, prime, {name: importPrivateName(uidOf(target)), component: 'importer'}),
+		...secretOf(target, {
+			name: importPrivateName(uidOf(target)),
+			namespace: filled.metadata.namespace,
+			component: 'importer',
+			owner: ownedForFilling({target, filled}, source),
+		}),
 		data: Object.fromEntries(files.map(([name, text]) => [name, Buffer.from(text).toString('base64')])),
 	};
 }
 
-/** Without data. Goes with the prime claim. */
+/** Without data. */
 function secretOf(
 	target: PersistentVolumeClaim,
-	prime: PersistentVolumeClaim,
-	{name, component}: {readonly name: string; readonly component: Parameters<typeof bookkeeping>[1]},
+	wanted: {
+		readonly name: string;
+		readonly namespace: string | undefined;
+		readonly component: Parameters<typeof bookkeeping>[1];
+		readonly owner: OwnerReference;
+	},
 ): DataObject {
 	return {
 		apiVersion: 'v1',
 		kind: 'Secret',
 		metadata: {
-			name,
-			namespace: prime.metadata.namespace ?? '',
-			...bookkeeping(target, component),
-			ownerReferences: [ownedBy(prime)],
+			name: wanted.name,
+			namespace: wanted.namespace ?? '',
+			...bookkeeping(target, wanted.component),
+			ownerReferences: [wanted.owner],
 		},
 	};
 }
 
 export interface CopyWanted {
 	readonly target: PersistentVolumeClaim;
-	readonly prime: PersistentVolumeClaim;
+	/** The prime claim, or the target itself where it is filled in place. */
+	readonly filled: PersistentVolumeClaim;
 	readonly source: PersistentVolumeClaim;
+	/** What says that it is cloned: beside the source, and beside what is filled. */
+	readonly orders: {readonly atSource: VolumeCloneSource; readonly atTarget: VolumeCloneSource};
 	/** Nobody can write to the source while it is copied: a next try may go on where one ended. */
 	readonly sourceIsFixed: boolean;
 	/** Tells where the source can be read, also before it is bound. */
@@ -484,29 +508,34 @@ export interface CopyWanted {
 }
 
 /** What every Pod of a copy has in common. Its label tells that it only reads its source. */
-function copyPod({target, prime, priorityClassName, settings}: CopyWanted) {
+function copyPod({target, filled, priorityClassName, settings}: CopyWanted) {
 	return {
-		namespace: prime.metadata.namespace ?? '',
+		namespace: filled.metadata.namespace ?? '',
 		component: 'cdi-clone-source',
 		program: 'copier',
 		target,
-		prime,
+		owner: ownedBy(filled),
 		priorityClassName,
 		settings,
 	} as const;
 }
 
+/** In another namespace than the claim that is filled, which cannot own it there. */
+function isSentFromElsewhere({filled, source}: CopyWanted): boolean {
+	return filled.metadata.namespace !== source.metadata.namespace;
+}
+
 /** What the task says of the claim that is filled. */
-function copyTarget({target, prime, source, sourceIsFixed, preallocation, settings}: CopyWanted) {
-	const disk = attach('target', prime, targetPaths);
+function copyTarget({target, filled, source, sourceIsFixed, preallocation, settings}: CopyWanted) {
+	const disk = attach('target', filled, targetPaths);
 	return {
 		disk,
 		task: {
 			target: disk.worker,
 			ownerUid: uidOf(target),
-			...sizing(prime, disk.worker.volumeMode, settings),
+			...sizing(filled, disk.worker.volumeMode, settings),
 			preallocation,
-			...(sourceIsFixed && {content: `${uidOf(source)}/${uidOf(prime)}`}),
+			...(sourceIsFixed && {content: `${uidOf(source)}/${uidOf(filled)}`}),
 		},
 	};
 }
@@ -532,22 +561,41 @@ export function makeCopierPod(wanted: CopyWanted): Pod {
 }
 
 const keyFile = `${workerPaths.copyKey}/${copyKeyFile}`;
+const keyVolumeName = 'copy-key';
 
-function keyVolume(target: PersistentVolumeClaim) {
+function keyVolume(secretName: string) {
 	return {
-		volume: {name: 'copy-key', secret: {secretName: copyKeyName(uidOf(target))}},
-		mount: {name: 'copy-key', mountPath: workerPaths.copyKey, readOnly: true},
+		volume: {name: keyVolumeName, secret: {secretName}},
+		mount: {name: keyVolumeName, mountPath: workerPaths.copyKey, readOnly: true},
 	};
 }
 
-/** Of a copy between two nodes: on the source's node. */
+/**
+ * The Secrets of a copy's two Pods, one in the namespace of each, without their one key. When they are written they get it, and
+ * another name: see copy-keys.ts.
+ */
+export function makeCopyKeys(wanted: CopyWanted): readonly DataObject[] {
+	const {target, filled, source, orders} = wanted;
+	const name = copyKeyName(uidOf(target));
+	const keyIn = (namespace: string | undefined, order: VolumeCloneSource) =>
+		secretOf(target, {name, namespace, component: 'cdi-clone-source', owner: ownedForFilling(wanted, order)});
+	const atTarget = keyIn(filled.metadata.namespace, orders.atTarget);
+	return isSentFromElsewhere(wanted) ? [atTarget, keyIn(source.metadata.namespace, orders.atSource)] : [atTarget];
+}
+
+/** Of a copy by two Pods: where the source is. */
 export function makeSenderPod(wanted: CopyWanted): Pod {
-	const from = attach('source', wanted.source, sourcePaths);
-	const key = keyVolume(wanted.target);
+	const {source, orders} = wanted;
+	const from = attach('source', source, sourcePaths);
+	const key = keyVolume(copyKeyName(uidOf(wanted.target)));
 	const ownerUid = uidOf(wanted.target);
 	const task: SendTask = {role: 'send', source: from.worker, ownerUid, port: copyPort, keyFile};
 	return makeWorkerPod({
 		...copyPod(wanted),
+		...(isSentFromElsewhere(wanted) && {
+			namespace: source.metadata.namespace ?? '',
+			owner: ownedForFilling(wanted, orders.atSource),
+		}),
 		name: senderPodName(ownerUid),
 		task,
 		volumes: [from.volume, key.volume, scratch.volume],
@@ -560,11 +608,18 @@ export function makeSenderPod(wanted: CopyWanted): Pod {
 	});
 }
 
-/** Of a copy between two nodes: on the target's node. */
-export function makeReceiverPod(wanted: CopyWanted, senderAddress: string): Pod {
+/** How a receiver reaches its sender. */
+export interface SenderContact {
+	readonly address: string;
+	/** Name of the Secret with the key that the sender has, in the namespace of either. */
+	readonly keyName: string;
+}
+
+/** Of a copy by two Pods: where the target is. */
+export function makeReceiverPod(wanted: CopyWanted, {address, keyName}: SenderContact): Pod {
 	const {disk, task: filled} = copyTarget(wanted);
-	const key = keyVolume(wanted.target);
-	const task: ReceiveTask = {role: 'receive', sender: {host: senderAddress, port: copyPort}, keyFile, ...filled};
+	const key = keyVolume(keyName);
+	const task: ReceiveTask = {role: 'receive', sender: {host: address, port: copyPort}, keyFile, ...filled};
 	return makeWorkerPod({
 		...copyPod(wanted),
 		name: copierPodName(uidOf(wanted.target)),
@@ -585,15 +640,21 @@ export function hasPreallocated(worker: Pod): boolean {
 	return task !== undefined && 'preallocation' in task && task.preallocation;
 }
 
-/** Where a receiver was told to find its sender; undefined of any other worker. */
-export function senderAddressOf(worker: Pod): string | undefined {
-	const task = taskOf(worker);
-	return task && 'role' in task && task.role === 'receive' ? task.sender.host : undefined;
+const keyNameOf = ({spec}: Pod) => spec.volumes?.find(({name}) => name === keyVolumeName)?.secret?.secretName;
+
+/** How a running sender is reached; undefined where it cannot be yet. */
+export function contactOf(sender: Pod): SenderContact | undefined {
+	const address = sender.status?.podIP;
+	const keyName = keyNameOf(sender);
+	return sender.status?.phase === 'Running' && address && keyName ? {address, keyName} : undefined;
 }
 
-/** The Secret of a copy's two Pods without its key, which is drawn when it is written. Goes with the prime claim. */
-export function makeCopyKey(target: PersistentVolumeClaim, prime: PersistentVolumeClaim): DataObject {
-	return secretOf(target, prime, {name: copyKeyName(uidOf(target)), component: 'cdi-clone-source'});
+/** What a receiver was told of its sender; undefined of any other worker. */
+export function toldContactOf(worker: Pod): SenderContact | undefined {
+	const task = taskOf(worker);
+	const keyName = keyNameOf(worker);
+	if (!task || !('role' in task) || task.role !== 'receive' || !keyName) return undefined;
+	return {address: task.sender.host, keyName};
 }
 
 export interface SizePodWanted {
@@ -618,7 +679,7 @@ export function makeSizePod({claim, volume, usedOn, capacity, settings}: SizePod
 		component: 'cdi-clone-source',
 		program: 'copier',
 		target: claim,
-		prime: claim,
+		owner: ownedBy(claim),
 		task,
 		volumes: [from.volume, scratch.volume],
 		mounts: {volumeMounts: [...readOnly(from.mounts), scratch.mount], volumeDevices: from.devices},
@@ -635,9 +696,9 @@ export function makeSizePod({claim, volume, usedOn, capacity, settings}: SizePod
 	};
 }
 
-function sizing(prime: PersistentVolumeClaim, volumeMode: VolumeMode, settings: WorkerSettings) {
+function sizing(filled: PersistentVolumeClaim, volumeMode: VolumeMode, settings: WorkerSettings) {
 	return {
-		requestedBytes: requestBytes(prime).toString(),
-		filesystemOverhead: volumeMode === 'Block' ? 0 : settings.overheadOf(prime.spec.storageClassName),
+		requestedBytes: requestBytes(filled).toString(),
+		filesystemOverhead: volumeMode === 'Block' ? 0 : settings.overheadOf(filled.spec.storageClassName),
 	};
 }

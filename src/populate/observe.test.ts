@@ -17,7 +17,8 @@ import type {KubeObject, PersistentVolumeClaim} from '../api/kubernetes.ts';
 import {annotations, cdiGroup} from '../api/names.ts';
 import * as resources from '../kube/resources.ts';
 import {podsByClaim} from '../smartclone/writers.ts';
-import {claimsByTarget, observe, podsByTarget, sourceRefOf} from './observe.ts';
+import {fillFrom} from './in-place.ts';
+import {claimsBySource, claimsByTarget, observe, podsByTarget, sourceRefOf} from './observe.ts';
 
 function cachesOf(...objects: KubeObject[]) {
 	const {caches} = new MemoryCaches(objects);
@@ -81,6 +82,48 @@ describe('observe', () => {
 		const observed = observe('ns/target', cachesOf(target, ...forged, importSource()), 0);
 		expect(observed.prime).toBeUndefined();
 		expect(observed.worker).toBeUndefined();
+	});
+
+	describe('of a claim that is filled in place', () => {
+		const where = (namespace: string) => ({[annotations.dataSourceNamespace]: namespace});
+		const marked = (namespace: string) =>
+			claim({
+				name: 'target',
+				annotations: {...fillFrom({kind: 'VolumeCloneSource', name: 'clone'}), ...where(namespace)},
+			});
+
+		test('the worker is beside it, the sender beside its source', () => {
+			const made = madeFor(marked('images'));
+			const pods = [
+				pod({name: 'target-uid-source-pod', ...made}),
+				pod({name: 'target-uid-send-pod', ...made, namespace: 'images'}),
+			];
+			const sources = [cloneSource(), cloneSource({namespace: 'images', uid: 'there'})];
+			const observed = observe('ns/target', cachesOf(marked('images'), ...pods, ...sources), 0);
+			expect(observed).toMatchObject({
+				inPlace: true,
+				apart: true,
+				order: {kind: 'cloneClaim', source: {metadata: {uid: 'there'}}},
+				sourceAtTarget: {metadata: {uid: 'clone-uid'}},
+				worker: {metadata: {namespace: 'ns'}},
+				sender: {metadata: {namespace: 'images'}},
+			});
+		});
+
+		test('one Pod mounts both where nothing is in the way', () => {
+			expect(observe('ns/target', cachesOf(marked('ns'), cloneSource()), 0)).toMatchObject({
+				inPlace: true,
+				apart: false,
+			});
+		});
+
+		test('a clone source on either side wakes it', () => {
+			expect(claimsBySource.keys(marked('images'))).toEqual([
+				'VolumeCloneSource/images/clone',
+				'VolumeCloneSource/ns/clone',
+			]);
+			expect(claimsBySource.keys(marked('ns'))).toEqual(['VolumeCloneSource/ns/clone']);
+		});
 	});
 
 	test.each<[string, KubeObject[]]>([

@@ -18,6 +18,7 @@ import type {Index} from '../kube/store.ts';
 import {driverPolicy} from '../smartclone/driver-policy.ts';
 import {chooseNode} from '../smartclone/placement.ts';
 import {writersOf} from '../smartclone/writers.ts';
+import {fillFromOf} from './in-place.ts';
 import {primeNameOf} from './objects.ts';
 import {areApart} from './topology.ts';
 
@@ -63,15 +64,21 @@ export interface Observed {
 	readonly targetIsCsi: boolean;
 	/** Where a restore could be placed that shall bind at once, in a class that waits for consumers. */
 	readonly node: string | undefined;
+	/** A worker fills the target itself, which binds before it is complete. Then there is no prime claim. */
+	readonly inPlace: boolean;
+	/** Of a copy from another namespace into the target itself: the VolumeCloneSource of the same name beside the target. */
+	readonly sourceAtTarget: VolumeCloneSource | undefined;
 	/** Of this very target, by UID. */
 	readonly prime: PersistentVolumeClaim | undefined;
 	readonly primeVolume: PersistentVolume | undefined;
+	/** Of what a worker fills: of the prime claim, or of the target where that is filled in place. */
+	readonly filledVolume: PersistentVolume | undefined;
 	readonly worker: Pod | undefined;
 	/** Serves the source to the worker, where that is on another node. */
 	readonly sender: Pod | undefined;
 	/** Volume that tells where a copy must read; undefined where it may be read anywhere. */
 	readonly readFrom: PersistentVolume | undefined;
-	/** No node has both what is read and the target. */
+	/** No Pod can mount both what is read and what is filled: no node has both, or they are in different namespaces. */
 	readonly apart: boolean;
 	/** Every claim made for this very target: the prime claim, the claim a copy reads from. */
 	readonly made: readonly PersistentVolumeClaim[];
@@ -94,12 +101,14 @@ export const claimsByTarget: Index<PersistentVolumeClaim> = {
 };
 export const podsByTarget: Index<Pod> = {name: 'target', keys: (pod) => keysOf(targetKeyOf(pod))};
 
-/** Targets by the object their dataSourceRef names, as `Kind/namespace/name`. */
+/** Targets by the object that they are filled from, as `Kind/namespace/name`. */
 export const claimsBySource: Index<PersistentVolumeClaim> = {
 	name: 'dataSourceRef',
 	keys: (claim) => {
 		const ref = sourceRefOf(claim);
-		return ref ? [`${ref.kind}/${ref.namespace}/${ref.name}`] : [];
+		if (!ref) return [];
+		const namespaces = new Set([ref.namespace, ...(fillFromOf(claim) ? [claim.metadata.namespace] : [])]);
+		return [...namespaces].map((namespace) => `${ref.kind}/${namespace}/${ref.name}`);
 	},
 };
 
@@ -118,13 +127,18 @@ export function sourceRefOf(
 ):
 	| {readonly kind: 'VolumeImportSource' | 'VolumeCloneSource'; readonly namespace: string; readonly name: string}
 	| undefined {
-	const ref = claim.spec.dataSourceRef;
-	if (ref?.apiGroup !== cdiGroup || ref.namespace !== undefined) return undefined;
+	const ref = populatorRefOf(claim) ?? fillFromOf(claim);
+	if (!ref) return undefined;
 	const namespace = claim.metadata.namespace ?? '';
 	if (ref.kind === 'VolumeImportSource') return {kind: 'VolumeImportSource', namespace, name: ref.name};
 	if (ref.kind !== 'VolumeCloneSource') return undefined;
 	const elsewhere = claim.metadata.annotations?.[annotations.dataSourceNamespace];
 	return {kind: 'VolumeCloneSource', namespace: elsewhere ?? namespace, name: ref.name};
+}
+
+function populatorRefOf({spec: {dataSourceRef}}: PersistentVolumeClaim) {
+	const isOurs = dataSourceRef?.apiGroup === cdiGroup && dataSourceRef.namespace === undefined;
+	return isOurs ? dataSourceRef : undefined;
 }
 
 function volumeOf(caches: Caches, claim: PersistentVolumeClaim | undefined): PersistentVolume | undefined {
@@ -189,7 +203,7 @@ function observeOrder(caches: Caches, target: PersistentVolumeClaim): Order | un
 	};
 }
 
-/** Namespace that the prime claim is in. */
+/** Namespace of what the target is filled from; its prime claim is there, too. */
 export function primeNamespaceOf(target: PersistentVolumeClaim): string {
 	return sourceRefOf(target)?.namespace ?? target.metadata.namespace ?? '';
 }
@@ -215,8 +229,11 @@ export function observe(key: string, caches: Caches, nowMs: number): Observed {
 	const primeVolume = volumeOf(caches, prime);
 	const readFrom = readFromOf(order, caches);
 	const nodes = caches.store(resources.nodes).list();
-	const podOf = (name: string) =>
-		pods.find((pod) => isOurs(pod) && pod.metadata.name === name && pod.metadata.namespace === primeNamespace);
+	const inPlace = target !== undefined && fillFromOf(target) !== undefined;
+	const filledVolume = inPlace ? volumeOf(caches, target) : primeVolume;
+	const isElsewhere = primeNamespace !== target?.metadata.namespace;
+	const podOf = (name: string, podNamespace: string | undefined) =>
+		pods.find((pod) => isOurs(pod) && pod.metadata.name === name && pod.metadata.namespace === podNamespace);
 	const className = target?.spec.storageClassName;
 	const storageClass = className ? caches.store(resources.storageClasses).get(undefined, className) : undefined;
 	return {
@@ -235,16 +252,24 @@ export function observe(key: string, caches: Caches, nowMs: number): Observed {
 						sourceVolume: readFrom,
 					})
 				: undefined,
+		inPlace,
+		sourceAtTarget:
+			inPlace && order?.kind !== 'import'
+				? caches.store(resources.volumeCloneSources).get(target.metadata.namespace, sourceRefOf(target)?.name ?? '')
+				: undefined,
 		prime,
 		primeVolume,
+		filledVolume,
 		made: made.filter(isOurs),
-		worker: podOf(workerName),
-		sender: order?.kind === 'import' ? undefined : podOf(senderPodName(uid ?? '')),
+		worker: podOf(workerName, inPlace ? target.metadata.namespace : primeNamespace),
+		sender: order?.kind === 'import' ? undefined : podOf(senderPodName(uid ?? ''), primeNamespace),
 		readFrom,
-		apart: areApart(nodes, readFrom, {
-			selectedNode: target?.metadata.annotations?.[annotations.selectedNode],
-			volume: primeVolume,
-		}),
+		apart:
+			(inPlace && isElsewhere) ||
+			areApart(nodes, readFrom, {
+				selectedNode: target?.metadata.annotations?.[annotations.selectedNode],
+				volume: filledVolume,
+			}),
 		orphans: {pods: pods.filter((pod) => !isOurs(pod)), claims: made.filter((claim) => !isOurs(claim))},
 	};
 }

@@ -8,16 +8,28 @@ import {keyOf} from '../kube/object-key.ts';
 import * as resources from '../kube/resources.ts';
 import {podsByClaim} from '../smartclone/writers.ts';
 import {decide, type PopulatePlan, type WaitReason, workerEnd} from './decide.ts';
+import {isPopulated} from './in-place.ts';
 import type {WorkerSettings} from './objects.ts';
 import {claimsByTarget, type Observed, observe, podsByTarget} from './observe.ts';
 import {type Refusal, unlessRefused} from './refusals.ts';
 
 export type PopulationStage =
 	/** Something is missing that is not ours to make; `reason` says what. */
-	'waiting' | 'firstConsumer' | 'scheduled' | 'running' | 'moving' | 'failed' | 'done';
+	| 'waiting'
+	| 'firstConsumer'
+	/** Of a claim that is filled in place: it has no volume yet. */
+	| 'binding'
+	| 'scheduled'
+	| 'running'
+	/** The content is complete, and on its way to the claim, or its worker is leaving it. */
+	| 'moving'
+	| 'failed'
+	| 'done';
 
 export interface Population {
 	readonly stage: PopulationStage;
+	/** Being Bound does not mean that it is complete: only the stage `done` does. */
+	readonly inPlace: boolean;
 	readonly way: 'import' | 'copy' | 'restore';
 	readonly reason: WaitReason | WorkerFailure | undefined;
 	readonly message: string;
@@ -34,17 +46,21 @@ export interface Population {
 }
 
 function stageOf(plan: PopulatePlan, observed: Observed): PopulationStage {
+	const {target, inPlace} = observed;
+	const isDone = target?.status?.phase === 'Bound' && (!inPlace || isPopulated(target));
 	switch (plan.do) {
 		case 'nothing':
+			return isDone ? 'done' : 'waiting';
 		case 'deleteClaim':
-			return observed.target?.status?.phase === 'Bound' ? 'done' : 'waiting';
+			if (!isDone) return 'waiting';
+			return inPlace ? 'moving' : 'done';
 		case 'giveUp':
 			return 'failed';
 		case 'createClaim':
 		case 'createWorker':
 			return 'scheduled';
 		case 'deletePod':
-			if (observed.target?.status?.phase === 'Bound') return 'done';
+			if (isDone && !inPlace) return 'done';
 			return plan.why === 'Finished' ? 'moving' : 'running';
 		case 'rememberDisk':
 		case 'recordPopulated':
@@ -75,6 +91,7 @@ const waitStages: Readonly<Record<WaitReason, PopulationStage>> = {
 	ErrCreatingPVCPrime: 'scheduled',
 	ErrStartingPod: 'scheduled',
 	PrimeBinding: 'scheduled',
+	TargetBinding: 'binding',
 	WorkerStarting: 'scheduled',
 	WorkerRunning: 'running',
 	WorkerLeaving: 'moving',
@@ -108,6 +125,7 @@ export function describe(observed: Observed, plan: PopulatePlan): Population {
 	return {
 		// A container between two tries is not "scheduled" any more: the transfer is going on.
 		stage: stage === 'scheduled' && began ? 'running' : stage,
+		inPlace: observed.inPlace,
 		way: order?.kind === 'import' ? 'import' : observed.prime?.spec.dataSource ? 'restore' : 'copy',
 		reason: plan.do === 'wait' ? plan.reason : plan.do === 'giveUp' ? plan.failure : undefined,
 		message: plan.do === 'wait' || plan.do === 'giveUp' ? plan.message : '',

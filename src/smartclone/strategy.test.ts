@@ -21,6 +21,7 @@ const possible: CloneFacts = {
 	sourceRestorable: true,
 	targetProvisioner: 'csi.example.com',
 	targetIsCsi: true,
+	targetInPlace: false,
 	targetVolumeMode: 'Filesystem',
 	targetRequestBytes: 10n,
 	targetExpandable: true,
@@ -41,7 +42,7 @@ type Row = readonly [when: string, facts: Partial<CloneFacts>, code: DeclineCode
 const rows: readonly Row[] = [
 	['the cluster has no snapshots', {snapshotsServed: false}, 'SnapshotsNotServed', /install the CRDs/],
 	['the source is no CSI volume', {sourceDriver: undefined}, 'SourceNotCsi', /not a CSI volume/],
-	['the target is no CSI volume', {targetIsCsi: false}, 'TargetNotCsi', /csi\.example\.com has no CSIDriver object/],
+	['the target is no CSI volume', {targetIsCsi: false}, 'NoPopulator', /csi\.example\.com has no CSIDriver object/],
 	[
 		'the drivers of claim and class differ',
 		{targetProvisioner: 'other'},
@@ -208,6 +209,7 @@ describe('chooseWay', () => {
 	test.each<[string, Partial<CloneFacts>, string]>([
 		['a snapshot where there can be one', otherMode, 'copySnapshot'],
 		['a snapshot, for the class of another driver', {targetProvisioner: 'other'}, 'copySnapshot'],
+		['a snapshot, into a claim that is filled in place', {targetIsCsi: false, targetInPlace: true}, 'copySnapshot'],
 		['the snapshot that was named', {...otherMode, sourceKind: 'snapshot'}, 'copySnapshot'],
 		['the claim where nothing cuts one', {...otherMode, ...noClass}, 'copyClaim'],
 		['the claim where the cluster has none', {...otherMode, snapshotsServed: false}, 'copyClaim'],
@@ -219,7 +221,6 @@ describe('chooseWay', () => {
 			{...otherMode, givenUp: [{way: 'copy', ...outOfRange}]},
 			'copyClaim',
 		],
-		['the claim where the target waits for a driver', {targetIsCsi: false}, 'copyClaim'],
 	])('a copy reads %s', (_, facts, route) => {
 		expect(chooseWay({...possible, ...facts})).toMatchObject({way: 'copy', route});
 	});
@@ -239,13 +240,32 @@ describe('chooseWay', () => {
 	});
 });
 
+describe('a target that no volume may be moved to', () => {
+	const forbidden = {...possible, targetInPlace: true};
+
+	test('is restored where it is made from the snapshot itself', () => {
+		expect(chooseWay(forbidden)).toMatchObject({way: 'snapshot', route: 'restore', declined: []});
+	});
+
+	test.each<[string, Partial<CloneFacts>]>([
+		['a snapshot of another namespace', {sourceKind: 'snapshot', sameNamespace: false}],
+		['a disk of local storage whose consumer has no node yet', {nodeLocal: true, targetWaitsForConsumer: true}],
+	])('is copied from %s, and says why', (_, facts) => {
+		expect(chooseWay({...forbidden, ...facts})).toMatchObject({
+			way: 'copy',
+			route: 'copySnapshot',
+			declined: expect.arrayContaining([expect.objectContaining({code: 'NoPopulator'})]),
+		});
+	});
+});
+
 describe('describeDeclined', () => {
 	test('is one line of codes and words', () => {
 		const declined = [
 			{way: 'snapshot', code: 'SourceNotCsi', message: 'a'},
-			{way: 'snapshot', code: 'TargetNotCsi', message: 'b'},
+			{way: 'snapshot', code: 'NoPopulator', message: 'b'},
 		] as const;
-		expect(describeDeclined(declined)).toBe('SourceNotCsi: a; TargetNotCsi: b');
+		expect(describeDeclined(declined)).toBe('SourceNotCsi: a; NoPopulator: b');
 		expect(describeDeclined([])).toBe('');
 	});
 

@@ -28,7 +28,7 @@ export type CloneRoute =
 export const declineCodes = [
 	'SnapshotsNotServed',
 	'SourceNotCsi',
-	'TargetNotCsi',
+	'NoPopulator',
 	'IncompatibleProvisioners',
 	'NoVolumeSnapshotClass',
 	'IncompatibleVolumeModes',
@@ -80,6 +80,8 @@ export interface CloneFacts {
 	readonly targetProvisioner: string;
 	/** Whether a CSIDriver object of the provisioner's name exists. */
 	readonly targetIsCsi: boolean;
+	/** No volume can be moved to the target: what its claim is not made from, a Pod has to copy into it. */
+	readonly targetInPlace: boolean;
 	readonly targetVolumeMode: VolumeMode;
 	readonly targetRequestBytes: bigint;
 	readonly targetExpandable: boolean;
@@ -121,8 +123,8 @@ function againstAnyDriver(facts: CloneFacts): Reason[] {
 	const reasons: Reason[] = [];
 	if (!facts.targetIsCsi) {
 		reasons.push({
-			code: 'TargetNotCsi',
-			message: `The target's provisioner ${facts.targetProvisioner} has no CSIDriver object: use a CSI storage class`,
+			code: 'NoPopulator',
+			message: `In tree storage class does not support snapshot/clone: the provisioner ${facts.targetProvisioner} has no CSIDriver object, use a CSI storage class`,
 		});
 	}
 	if (facts.sourceDriver === undefined) {
@@ -167,6 +169,20 @@ function againstCut({sourceKind, sourceDriver, snapshotClass}: CloneFacts): Reas
 	];
 }
 
+/** Restored somewhere else, where the snapshot is or when the consumer has its node, a volume would have to be moved. */
+function againstMove(facts: CloneFacts): Reason[] {
+	const wouldMove =
+		(facts.sourceKind === 'snapshot' && !facts.sameNamespace) || (facts.nodeLocal && facts.targetWaitsForConsumer);
+	if (!facts.targetInPlace || !facts.targetIsCsi || !wouldMove) return [];
+	return [
+		{
+			code: 'NoPopulator',
+			message:
+				'It would be restored elsewhere and moved, and the annotation storage.usePopulator is "false": remove it',
+		},
+	];
+}
+
 /** All of them: a person who mends one wants to know the next. */
 function againstRestore(facts: CloneFacts): Reason[] {
 	return [
@@ -174,6 +190,7 @@ function againstRestore(facts: CloneFacts): Reason[] {
 		...againstWish(facts),
 		...againstSnapshots(facts),
 		...againstAnyDriver(facts),
+		...againstMove(facts),
 		...againstCut(facts),
 		...againstShape(facts, facts.equalSizeRestore),
 	];
@@ -208,7 +225,7 @@ function copyRoute(facts: CloneFacts): CloneRoute {
 	const triedInVain = givenUpWay(facts, 'snapshot') ?? givenUpWay(facts, 'copy');
 	// Who wants copies wants no snapshots.
 	const unwanted = facts.wish?.strategy === 'copy';
-	return possible && facts.targetIsCsi && !triedInVain && !unwanted ? 'copySnapshot' : 'copyClaim';
+	return possible && !triedInVain && !unwanted ? 'copySnapshot' : 'copyClaim';
 }
 
 /** @param restorable nothing is against a restore, if it is done on the right node. */
@@ -268,7 +285,7 @@ export const sourceOnOtherNode: Declined = {
 export const remedies: Readonly<Record<DeclineCode, string>> = {
 	SnapshotsNotServed: 'external-snapshotter: its CRDs, its controller, and its sidecar beside the storage driver',
 	SourceNotCsi: 'a golden claim on a CSI storage class',
-	TargetNotCsi: 'a storage class of a CSI driver for the clone',
+	NoPopulator: 'a storage class of a CSI driver for the clone',
 	IncompatibleProvisioners: "a storage class of the source's driver for the clone",
 	NoVolumeSnapshotClass: "a VolumeSnapshotClass with the source's driver",
 	IncompatibleVolumeModes: 'the same volumeMode as the source',

@@ -17,7 +17,7 @@ import * as resources from '../../src/kube/resources.ts';
 import {type ControlPlane, startControlPlane} from '../cluster/control-plane.ts';
 import {until} from '../cluster/until.ts';
 import {waitForDataVolume} from '../support/data-volumes.ts';
-import {makeNamespace} from './cluster.ts';
+import {allowPods, makeNamespace} from './cluster.ts';
 import {type ControllerProcess, startController} from './controller-process.ts';
 import {installManifests} from './onesnap.ts';
 import {
@@ -187,12 +187,7 @@ describe.concurrent('a clone that the storage fails', () => {
 
 describe.concurrent('a source in use', () => {
 	async function makeWriter({metadata: {namespace = '', name}}: PersistentVolumeClaim) {
-		const serviceAccounts = {...resources.configMaps, plural: 'serviceaccounts', kind: 'ServiceAccount'};
-		await api.create(serviceAccounts, {
-			apiVersion: 'v1',
-			kind: 'ServiceAccount',
-			metadata: {namespace, name: 'default'},
-		});
+		await allowPods(api, namespace);
 		return api.create(resources.pods, {
 			apiVersion: 'v1',
 			kind: 'Pod',

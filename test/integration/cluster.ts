@@ -19,6 +19,20 @@ export async function makeNamespace(client: KubeClient): Promise<string> {
 	return name;
 }
 
+const serviceAccounts: Resource<KubeObject> = {
+	group: '',
+	version: 'v1',
+	plural: 'serviceaccounts',
+	kind: 'ServiceAccount',
+	namespaced: true,
+};
+
+/** Every Pod has a service account, which a controller manager would make. */
+export async function allowPods(client: KubeClient, namespace: string): Promise<void> {
+	const metadata = {namespace, name: 'default'};
+	await client.create(serviceAccounts, {apiVersion: 'v1', kind: 'ServiceAccount', metadata});
+}
+
 export function configMap(namespace: string, name: string, data: Record<string, string> = {}): DataObject {
 	return {apiVersion: 'v1', kind: 'ConfigMap', metadata: {namespace, name}, data};
 }

@@ -12,7 +12,7 @@ import {plainSets} from '../support/builders.ts';
 
 const driver = 'csi.example.com';
 
-/** The classes `standard` and `late`, which waits for consumers, of the driver; `not-csi` of another. */
+/** The classes `standard` and `late`, which waits for consumers, of the driver; `not-csi` and `not-csi-late` of none. */
 export async function makeStorage(api: KubeClient): Promise<void> {
 	const apiVersion = 'storage.k8s.io/v1';
 	await api.create(resources.csiDrivers, {apiVersion, kind: 'CSIDriver', metadata: {name: driver}, spec: {}});
@@ -20,6 +20,7 @@ export async function makeStorage(api: KubeClient): Promise<void> {
 		['standard', driver, 'Immediate'],
 		['late', driver, 'WaitForFirstConsumer'],
 		['not-csi', 'example.com/nfs', 'Immediate'],
+		['not-csi-late', 'example.com/nfs', 'WaitForFirstConsumer'],
 	] as const) {
 		const object = {apiVersion, kind: 'StorageClass', metadata: {name}, provisioner, volumeBindingMode};
 		// Before its class, so that no DataVolume meets a class of which nothing is known.

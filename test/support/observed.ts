@@ -61,6 +61,8 @@ export function observedDataVolume(of: DataVolume, given: Partial<Observed> = {}
 		happened: undefined,
 		importSource: undefined,
 		cloneSource: undefined,
+		cloneSourceAtClaim: undefined,
+		inPlace: false,
 		orphanSources: [],
 		node: undefined,
 		namespaceLeaves: false,

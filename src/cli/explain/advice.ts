@@ -57,7 +57,7 @@ const advice: Readonly<Record<AdviceReason, string>> = {
 	Binding: 'Wait for the volume; the events of the claim show what the storage says',
 	NoNode: 'Uncordon a node that has the storage driver, or wait for one',
 	StorageClassMissing: 'Create the storage class, or name another one in a new DataVolume',
-	StorageClassNotCsi: 'Name the storage class of a CSI driver in a new DataVolume',
+	StorageClassNotCsi: 'Let a DataVolume make the claim, or name the storage class of a CSI driver',
 	SourceObjectMissing: 'Create the object that the dataSourceRef of the claim names',
 	ProxyCertificatesMissing:
 		"Let an administrator create the ConfigMap with the proxy's certificates; it is looked for every ten seconds",
@@ -66,6 +66,7 @@ const advice: Readonly<Record<AdviceReason, string>> = {
 	ErrStartingPod:
 		'Let the policies of the namespace admit the Pod that the message names; it is tried again every ten seconds',
 	PrimeBinding: 'Wait for the storage to make the volume that is filled; the events of that claim show what it says',
+	TargetBinding: 'Wait for the storage to make the volume; the events of the claim show what it says',
 	WorkerStarting: 'Wait for its Pod; kubectl describe pod shows what holds it up',
 	WorkerRunning: byItself,
 	WorkerLeaving: byItself,

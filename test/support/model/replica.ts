@@ -69,6 +69,7 @@ const lost = () => new NoAnswerError(line, {reason: 'Timeout', message: 'no answ
 
 const filling: Population = {
 	stage: 'running',
+	inPlace: false,
 	way: 'copy',
 	reason: undefined,
 	message: 'is being copied',
