@@ -50,6 +50,12 @@ const tools: readonly Tool[] = [
 	csiTool('external-provisioner', 'v6', ['csi-provisioner']),
 	csiTool('external-resizer', 'v2', ['csi-resizer']),
 	csiTool('csi-test', 'v5', ['csi-sanity']),
+	{
+		folder: 'local-path-provisioner',
+		module: 'github.com/rancher/local-path-provisioner',
+		versionVariable: 'main.VERSION',
+		programs: {'local-path-provisioner': 'github.com/rancher/local-path-provisioner'},
+	},
 	{folder: 'coredns', module: 'github.com/coredns/coredns', programs: {coredns: '.'}},
 ];
 
@@ -66,6 +72,7 @@ export const programNames = [
 	'csi-snapshotter',
 	'csi-provisioner',
 	'csi-resizer',
+	'local-path-provisioner',
 	'csi-sanity',
 ] as const;
 

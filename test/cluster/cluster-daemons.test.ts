@@ -22,6 +22,7 @@ const programs: ClusterPrograms = {
 	'csi-provisioner': path('csi-provisioner'),
 	'csi-snapshotter': path('csi-snapshotter'),
 	'csi-resizer': path('csi-resizer'),
+	'local-path-provisioner': path('local-path-provisioner'),
 };
 const daemonsOf = (count: number) =>
 	allDaemons(

@@ -12,6 +12,7 @@ import {
 import type {Daemon} from './daemon.ts';
 import {dnsDaemon} from './dns.ts';
 import type {Layout} from './layout.ts';
+import {localPathDaemon} from './local-path.ts';
 import {type ClusterNode, containerdDaemon, kubeletDaemon, kubeProxyDaemon} from './node.ts';
 import {driverDaemons, driversOf, snapshotControllerDaemon} from './storage.ts';
 
@@ -68,6 +69,7 @@ export function clusterDaemons({layout, addresses, nodes}: ClusterShape, program
 		storage: [
 			snapshotControllerDaemon(programs['snapshot-controller'], admin),
 			...driversOf(nodes).flatMap((driver) => driverDaemons(layout, driver, nodes, programs, admin)),
+			localPathDaemon(layout, programs['local-path-provisioner'], admin),
 		],
 	};
 }

@@ -4,6 +4,7 @@ import {ensureBinary} from './binaries.ts';
 import {allDaemons, auditLog} from './cluster-daemons.ts';
 import {loadImage} from './container-images.ts';
 import {wantedNodes} from './node-count.ts';
+import {localPathClass, localPathDir} from './local-path.ts';
 import {type RunningCluster, startCluster} from './start.ts';
 import {driversOf, faultFile, journalFile, poolDir} from './storage.ts';
 import {endProcess, ensureDaemon, findDaemons, logFile} from './supervisor.ts';
@@ -31,6 +32,8 @@ export type LocalCluster = {
 	readonly faultFiles: Readonly<Record<string, string>>;
 	/** The xfs that all volumes live on. */
 	readonly poolDir: string;
+	/** A folder per node with a folder for each volume of the class that is not CSI, whose name begins with the volume's. */
+	readonly localPathDir: string;
 	readonly runDir: string;
 	/** One line of JSON per write request to the API server. */
 	readonly auditLog: string;
@@ -50,6 +53,8 @@ type StorageClasses = {
 	readonly snapshots: string;
 	readonly waitForFirstConsumer: string;
 	readonly noSnapshots: string;
+	/** Whose provisioner is no CSI driver. WaitForFirstConsumer. */
+	readonly notCsi: string;
 	/** Whose volumes and snapshots live on one node, WaitForFirstConsumer and Immediate. Only in a cluster of several nodes. */
 	readonly nodeLocal?: string;
 	readonly nodeLocalImmediate?: string;
@@ -103,11 +108,13 @@ function makeHandle(cluster: RunningCluster): LocalCluster {
 			snapshots: 'reflink',
 			waitForFirstConsumer: 'reflink-wffc',
 			noSnapshots: 'nosnap',
+			notCsi: localPathClass,
 			...(nodes.length > 1 && {nodeLocal: 'reflink-local', nodeLocalImmediate: 'reflink-local-immediate'}),
 		},
 		journals: Object.fromEntries(drivers.map((driver) => [driver.name, journalFile(layout, driver)])),
 		faultFiles: Object.fromEntries(drivers.map((driver) => [driver.name, faultFile(layout, driver)])),
 		poolDir: poolDir(layout),
+		localPathDir: localPathDir(layout),
 		runDir: layout.runDir,
 		auditLog: auditLog(layout),
 		loadImage: (archive) => loadImage(layout, nodes, archive),

@@ -3,7 +3,7 @@ import {ensureLocalCluster} from './cluster.ts';
 import {ensureDefinitions} from './definitions.ts';
 import {auditHost, describeHostUse} from './host-audit.ts';
 import {thisLayout} from './layout.ts';
-import {ensurePauseImage} from './pause-image.ts';
+import {ensureStaticImage, staticImages} from './static-images.ts';
 import {report} from './progress.ts';
 import {countNodes, stopCluster} from './start.ts';
 
@@ -35,7 +35,7 @@ async function status(): Promise<void> {
 async function binaries(): Promise<void> {
 	for (const name of programNames) console.log(await ensureBinary(name));
 	await ensureDefinitions();
-	console.log(await ensurePauseImage());
+	for (const image of staticImages) console.log(await ensureStaticImage(image));
 }
 
 const commands: Readonly<Record<string, () => Promise<void>>> = {up, down, status, binaries};

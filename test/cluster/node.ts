@@ -4,7 +4,7 @@ import {stringify} from 'yaml';
 import type {Addresses} from './addresses.ts';
 import {type Daemon, flags} from './daemon.ts';
 import type {Layout} from './layout.ts';
-import {pauseImageName} from './pause-image.ts';
+import {pauseImage} from './static-images.ts';
 
 /** A node: a containerd and a kubelet. Two kubelets must not share one containerd, each would collect the other's containers. */
 export type ClusterNode = {
@@ -149,7 +149,7 @@ disabled_plugins = [
 	address = ${quote(containerdSocket(layout, node))}
 
 [plugins."io.containerd.grpc.v1.cri"]
-	sandbox_image = ${quote(pauseImageName)}
+	sandbox_image = ${quote(pauseImage.name)}
 	# Root in a container or a sandbox may lack CAP_SYS_RESOURCE; without this every pod would die there.
 	restrict_oom_score_adj = true
 	# Lets a non-root pod open its block volume.

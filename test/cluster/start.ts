@@ -24,12 +24,13 @@ import {withFileLock} from './file-lock.ts';
 import {recordKernelSettings} from './kernel-settings.ts';
 import {Kubectl} from './kubectl.ts';
 import type {Layout} from './layout.ts';
+import {localPathObjects, prepareLocalPath} from './local-path.ts';
 import {createNetwork} from './network.ts';
 import {containerdSocket, makeNodes, nodeCgroup, prepareNode} from './node.ts';
 import {ensurePackages} from './packages.ts';
-import {ensurePauseImage} from './pause-image.ts';
 import {report, withProgress} from './progress.ts';
 import {missingPieces} from './readiness.ts';
+import {ensureStaticImage, staticImages} from './static-images.ts';
 import {driverObjects, driversOf, ensurePool, prepareDriver} from './storage.ts';
 import {assertRunning, ensureDaemon, findDaemons, runsAsWanted} from './supervisor.ts';
 import {tearDown} from './teardown.ts';
@@ -103,6 +104,7 @@ async function findPrograms(): Promise<ClusterPrograms> {
 		'csi-provisioner': await ensureBinary('csi-provisioner'),
 		'csi-snapshotter': await ensureBinary('csi-snapshotter'),
 		'csi-resizer': await ensureBinary('csi-resizer'),
+		'local-path-provisioner': await ensureBinary('local-path-provisioner'),
 		containerd: (await run('sh', ['-c', 'command -v containerd'])).trim(),
 	};
 }
@@ -136,7 +138,7 @@ async function isHealthy(cluster: RunningCluster): Promise<boolean> {
 async function converge(cluster: RunningCluster): Promise<void> {
 	const {layout, nodes, daemons, kubectl} = cluster;
 	const startedAt = Date.now();
-	const pauseImage = await ensurePauseImage();
+	const images = await Promise.all(staticImages.map(ensureStaticImage));
 	const definitions = await ensureDefinitions();
 	await withProgress('preparing folders, keys and the storage pool', () => prepare(cluster));
 	await withProgress('starting the control plane', async () => {
@@ -152,14 +154,14 @@ async function converge(cluster: RunningCluster): Promise<void> {
 				(await fileExists(containerdSocket(layout, node))) ? true : undefined,
 			);
 		}
-		await loadImage(layout, nodes, pauseImage);
+		for (const image of images) await loadImage(layout, nodes, image);
 		await loadKnownImages(layout, nodes);
 		await start(cluster, daemons.kubelets);
 	});
 	await withProgress('starting storage', async () => {
 		await kubectl.applyFiles(definitions.snapshotCrds);
 		await kubectl.run('wait', '--for=condition=Established', '--timeout=30s', 'customresourcedefinitions', '--all');
-		await kubectl.apply(driversOf(nodes).flatMap(driverObjects));
+		await kubectl.apply([...driversOf(nodes).flatMap(driverObjects), ...localPathObjects()]);
 		await start(cluster, daemons.storage);
 	});
 	await withProgress(`waiting for ${countNodes(nodes.length)} and the storage drivers`, () =>
@@ -184,6 +186,7 @@ async function prepare({layout, addresses, nodes, kubeconfig}: RunningCluster): 
 	await prepareDns(layout, addresses, kubeconfigOf(settings, 'admin'));
 	for (const node of nodes) await prepareNode(layout, addresses, node, clientAuthority(settings));
 	for (const driver of driversOf(nodes)) await prepareDriver(layout, driver);
+	await prepareLocalPath(layout, nodes);
 }
 
 async function start(cluster: RunningCluster, daemons: readonly Daemon[]): Promise<void> {

@@ -25,6 +25,7 @@ export interface LocalFacts {
 	readonly storageClasses: {
 		readonly waitForFirstConsumer: string;
 		readonly noSnapshots: string;
+		readonly notCsi: string;
 		/** Only in a cluster of several nodes. */
 		readonly nodeLocal?: string;
 		readonly nodeLocalImmediate?: string;

@@ -2,6 +2,7 @@
  * What is left that nobody means to keep, asked of three witnesses that do not know of each other: the API, the storage
  * driver's journal, and the host. A claim that exists is meant; everything else must have a reason to be there.
  */
+import {glob} from 'node:fs/promises';
 import path from 'node:path';
 import {annotations, labels} from '../../src/api/names.ts';
 import type {KubeApi} from '../../src/kube/client.ts';
@@ -108,8 +109,23 @@ async function auditLoops(cluster: LocalCluster, world: ApiWorld): Promise<strin
 	];
 }
 
+/** Folders of local-path-provisioner whose volume is gone. */
+async function auditFolders(api: KubeApi, {localPathDir}: LocalCluster): Promise<string[]> {
+	const folders: string[] = [];
+	for await (const folder of glob('*/*', {cwd: localPathDir})) folders.push(folder);
+	const volumes = new Set((await all(api, resources.persistentVolumes)).map(({metadata}) => metadata.name));
+	return folders
+		.filter((folder) => !volumes.has(path.basename(folder).split('_', 1)[0] ?? ''))
+		.map((folder) => `folder ${folder} of local-path-provisioner`);
+}
+
 /** One line per leak; empty is what should be. Deletion takes its time: ask again before believing a line. */
 export async function auditLeaks(api: KubeApi, cluster: LocalCluster): Promise<string[]> {
 	const world = await auditApi(api);
-	return [...world.leaks, ...(await auditJournals(cluster, world)), ...(await auditLoops(cluster, world))];
+	return [
+		...world.leaks,
+		...(await auditJournals(cluster, world)),
+		...(await auditLoops(cluster, world)),
+		...(await auditFolders(api, cluster)),
+	];
 }

@@ -1,0 +1,3 @@
+module onesnap.io/test/cluster/volume-folder
+
+go 1.21
