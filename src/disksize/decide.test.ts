@@ -61,6 +61,11 @@ suite('the size of a disk is looked for', () => {
 		['not in a claim that is gone', {claim: undefined}, {do: 'nothing'}],
 		['nor in one that leaves', {claim: golden({deleting: true})}, {do: 'nothing'}],
 		['nor in one that has no volume', {claim: golden({phase: 'Pending'})}, {do: 'nothing'}],
+		[
+			'nor in one that is still being filled',
+			{claim: golden({annotations: {[annotations.fillFrom]: 'VolumeImportSource/import'}})},
+			{do: 'nothing'},
+		],
 		['its Pod is waited for', {pod: looking()}, {do: 'nothing'}],
 		[
 			'what it saw is remembered on the claim',

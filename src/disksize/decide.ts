@@ -8,6 +8,7 @@ import {annotations} from '../api/names.ts';
 import {sameQuantity} from '../api/quantity.ts';
 import {parseTerminationMessage} from '../api/worker-contract.ts';
 import {workerEnd, workerRetryMs} from '../populate/decide.ts';
+import {isBeingFilled} from '../populate/in-place.ts';
 import {makeSizePod, type WorkerSettings} from '../populate/objects.ts';
 import type {Observed} from './observe.ts';
 
@@ -35,6 +36,7 @@ const capacityOf = ({status}: PersistentVolumeClaim) => status?.capacity?.['stor
 function start({claim, volume, usedOn}: Observed, settings: WorkerSettings): DiskSizePlan {
 	const capacity = claim && capacityOf(claim);
 	if (!claim || claim.metadata.deletionTimestamp || claim.status?.phase !== 'Bound' || !capacity) return nothing;
+	if (isBeingFilled(claim)) return nothing;
 	return {do: 'createPod', pod: makeSizePod({claim, volume, usedOn, capacity, settings})};
 }
 
