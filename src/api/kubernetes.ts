@@ -109,6 +109,7 @@ export interface PersistentVolume extends KubeObject {
 			readonly uid?: string;
 			readonly resourceVersion?: string;
 		};
+		readonly hostPath?: {readonly path: string};
 		readonly csi?: {readonly driver: string; readonly volumeHandle: string};
 		readonly nodeAffinity?: {readonly required?: {readonly nodeSelectorTerms: readonly NodeSelectorTerm[]}};
 	};

@@ -71,6 +71,7 @@ export async function bind(api: KubeClient, {metadata, spec}: PersistentVolumeCl
 	const {accessModes = [], storageClassName = '', volumeMode = 'Filesystem'} = spec;
 	const storage = spec.resources?.requests?.['storage'] ?? '';
 	const {provisioner} = await api.get(resources.storageClasses, {name: storageClassName});
+	const isCsi = (await api.find(resources.csiDrivers, {name: provisioner})) !== undefined;
 	await api.create(resources.persistentVolumes, {
 		apiVersion: 'v1',
 		kind: 'PersistentVolume',
@@ -81,7 +82,7 @@ export async function bind(api: KubeClient, {metadata, spec}: PersistentVolumeCl
 			storageClassName,
 			volumeMode,
 			claimRef: {apiVersion: 'v1', kind: 'PersistentVolumeClaim', namespace, name, uid},
-			csi: {driver: provisioner, volumeHandle: volumeName},
+			...(isCsi ? {csi: {driver: provisioner, volumeHandle: volumeName}} : {hostPath: {path: `/${volumeName}`}}),
 		},
 	});
 	await api.mergePatch(resources.persistentVolumeClaims, metadata, {spec: {volumeName}});
