@@ -128,6 +128,7 @@ const sources: Readonly<Record<string, {readonly wanted: () => DiskWanted; reado
 	reference: {wanted: () => ({dataSource: {namespace: namespaces.golden, name: 'os'}}), hasImage: true},
 };
 
+// The longest first: they run a few at a time.
 describe.concurrent('a VM', () => {
 	test('of one template, 50 at once and all Halted, have disks that share one snapshot, and are Stopped', async () => {
 		const namespace = namespaces.many;
@@ -151,6 +152,42 @@ describe.concurrent('a VM', () => {
 			{timeoutMs: 300_000, intervalMs: 500},
 		);
 		await Promise.all(numbers.map((number) => machines.untilStatus(of(namespace, `vm-${number}`), 'Stopped')));
+	});
+
+	test('KubeVirt §3 restore: goes back to a snapshot in place, and to new volumes', async () => {
+		const vm = await create('saved', {source: pvcSource(golden), size: undefined});
+		await machines.untilStatus(vm, 'Running');
+		await write(diskOf(vm), 'before');
+		await machines.stop(vm);
+		await machines.untilStatus(vm, 'Stopped');
+		const backups = await snapshotMachine(kubevirt.double, vm);
+		await write(diskOf(vm), 'later!');
+		const {uid} = (await claimOf(diskOf(vm))).metadata;
+		await restoreMachine(kubevirt.double, vm, {backups, inPlace: true});
+		await machines.start(vm);
+		await machines.untilStatus(vm, 'Running');
+		expect((await claimOf(diskOf(vm))).metadata.uid).not.toBe(uid);
+		expect(await read(diskOf(vm), 6)).toBe('before');
+		await write(diskOf(vm), 'again!');
+		await machines.stop(vm);
+		await restoreMachine(kubevirt.double, vm, {backups, inPlace: false});
+		await machines.start(vm);
+		await machines.untilStatus(vm, 'Running');
+		const [volume] = (await machines.get(vm)).spec.template.spec.volumes ?? [];
+		const restored = of(namespaces.lab, volume?.dataVolume?.name ?? '');
+		expect(restored.metadata.name).toMatch(/^restore-/);
+		expect(await read(restored, 6)).toBe('before');
+		const dataVolume = await api.get(resources.dataVolumes, restored.metadata);
+		expect(dataVolume.metadata.ownerReferences).toEqual([
+			expect.objectContaining({kind: 'VirtualMachine', uid: vm.metadata.uid}),
+		]);
+		await untilGone(resources.dataVolumes, diskOf(vm));
+		await untilGone(resources.persistentVolumeClaims, diskOf(vm));
+		await machines.remove(vm);
+		await untilGone(resources.persistentVolumeClaims, restored);
+		for (const {snapshotName} of backups) {
+			await api.delete(resources.volumeSnapshots, {namespace: namespaces.lab, name: snapshotName});
+		}
 	});
 
 	test.each(Object.keys(sources))(
@@ -199,6 +236,22 @@ describe.concurrent('a VM', () => {
 		expect(kubevirt.double.notes(`${namespaces.lab}/late createPod temporary`)).toEqual([]);
 		expect(await digest(diskOf(vm))).toBe(images.qcow2.rawSha256);
 	});
+
+	if (local) {
+		const {notCsi} = local.storageClasses;
+
+		test('KubeVirt §1.4 WaitForFirstConsumer: a Pod that only mounts binds the disk, the launcher comes when it is filled', async () => {
+			const wanted = {source: httpSource(images.qcow2.path), storageClass: notCsi};
+			const vm = await create('folder', wanted, {runStrategy: 'Halted'});
+			await waitForDataVolume(api, diskOf(vm), ({status}) => status?.phase === 'WaitForFirstConsumer');
+			await machines.untilStatus(vm, 'Stopped');
+			await machines.start(vm);
+			await machines.untilStatus(vm, 'Running');
+			const pods = kubevirt.double.notes(`${namespaces.lab}/folder createPod`);
+			expect(pods.map((note) => note.endsWith(' temporary'))).toEqual([true, false]);
+			expect(await digest(diskOf(vm))).toBe(images.qcow2.rawSha256);
+		});
+	}
 
 	test('with two templates, a clone and an empty disk, runs with both', async () => {
 		const templates = [disk('two-root', {source: pvcSource(golden), size: undefined}), disk('two-data', small)];
@@ -320,42 +373,6 @@ describe.concurrent('a VM', () => {
 		expect(adopted.metadata.ownerReferences).toEqual([
 			expect.objectContaining({kind: 'DataVolume', uid: metadata.uid, controller: true}),
 		]);
-	});
-
-	test('KubeVirt §3 restore: goes back to a snapshot in place, and to new volumes', async () => {
-		const vm = await create('saved', {source: pvcSource(golden), size: undefined});
-		await machines.untilStatus(vm, 'Running');
-		await write(diskOf(vm), 'before');
-		await machines.stop(vm);
-		await machines.untilStatus(vm, 'Stopped');
-		const backups = await snapshotMachine(kubevirt.double, vm);
-		await write(diskOf(vm), 'later!');
-		const {uid} = (await claimOf(diskOf(vm))).metadata;
-		await restoreMachine(kubevirt.double, vm, {backups, inPlace: true});
-		await machines.start(vm);
-		await machines.untilStatus(vm, 'Running');
-		expect((await claimOf(diskOf(vm))).metadata.uid).not.toBe(uid);
-		expect(await read(diskOf(vm), 6)).toBe('before');
-		await write(diskOf(vm), 'again!');
-		await machines.stop(vm);
-		await restoreMachine(kubevirt.double, vm, {backups, inPlace: false});
-		await machines.start(vm);
-		await machines.untilStatus(vm, 'Running');
-		const [volume] = (await machines.get(vm)).spec.template.spec.volumes ?? [];
-		const restored = of(namespaces.lab, volume?.dataVolume?.name ?? '');
-		expect(restored.metadata.name).toMatch(/^restore-/);
-		expect(await read(restored, 6)).toBe('before');
-		const dataVolume = await api.get(resources.dataVolumes, restored.metadata);
-		expect(dataVolume.metadata.ownerReferences).toEqual([
-			expect.objectContaining({kind: 'VirtualMachine', uid: vm.metadata.uid}),
-		]);
-		await untilGone(resources.dataVolumes, diskOf(vm));
-		await untilGone(resources.persistentVolumeClaims, diskOf(vm));
-		await machines.remove(vm);
-		await untilGone(resources.persistentVolumeClaims, restored);
-		for (const {snapshotName} of backups) {
-			await api.delete(resources.volumeSnapshots, {namespace: namespaces.lab, name: snapshotName});
-		}
 	});
 });
 
