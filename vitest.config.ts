@@ -29,6 +29,8 @@ export default defineConfig({
 					name: 'integration',
 					include: ['test/integration/**/*.test.ts'],
 					globalSetup: ['test/integration/setup.ts'],
+					// They wait more than they compute.
+					maxWorkers: '100%',
 					testTimeout: 120_000,
 					hookTimeout: 120_000,
 				},

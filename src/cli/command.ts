@@ -18,6 +18,6 @@ export interface Command {
 
 /** @param name how the command is called, `kubectl create dv` for example. */
 export function helpOf(name: string, {usage, summary, examples, flags}: Command): string {
-	const shown = examples.map(([what, words]) => `  # ${what}\n  ${name} ${words}`).join('\n\n');
+	const shown = examples.map(([what, words]) => `  # ${what}\n  ${`${name} ${words}`.trimEnd()}`).join('\n\n');
 	return `${summary}.\n\nUsage:\n  ${name} ${usage}\n\nExamples:\n${shown}\n\nFlags:\n${describeFlags(flags)}\n`;
 }

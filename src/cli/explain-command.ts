@@ -34,7 +34,7 @@ export const explainCommand: Command = {
 	usage: 'NAME [flags]',
 	summary:
 		'Explain a DataVolume: which way a clone goes and why not the others, which snapshot serves it by which rule, what is waited for, what to do, and how long each step took',
-	examples: [['One clone', 'explain vm-1 -n team-a']],
+	examples: [['One clone', 'vm-1 -n team-a']],
 	flags: explainFlags,
 	positional: 'dataVolumes',
 	run,

@@ -66,8 +66,8 @@ export const list: Command = {
 	usage: '[-A] [-w] [flags]',
 	summary: 'List DataVolumes: where each stands, how it is made and of what',
 	examples: [
-		['Of this namespace', 'list'],
-		['Of all namespaces, and every change', 'list -A -w'],
+		['Of this namespace', ''],
+		['Of all namespaces, and every change', '-A -w'],
 	],
 	flags: listFlags,
 	positional: 'none',

@@ -105,7 +105,7 @@ async function run(args: readonly string[], terminal: Terminal) {
 export const tree: Command = {
 	usage: '[NAMESPACE/]GOLDEN [flags]',
 	summary: 'Show what comes from a golden claim: its shared snapshots and the clones of each',
-	examples: [['Who shares the blocks of debian', 'tree golden/debian']],
+	examples: [['Who shares the blocks of debian', 'golden/debian']],
 	flags: connectionFlags,
 	positional: 'claims',
 	run,

@@ -168,7 +168,7 @@ async function run(args: readonly string[], terminal: Terminal) {
 export const wait: Command = {
 	usage: 'NAME… [--timeout DURATION] [flags]',
 	summary: 'Wait until disks are ready, with their progress; one that fails ends it with the reason',
-	examples: [['Ten minutes at most', 'wait debian --timeout 10m']],
+	examples: [['Ten minutes at most', 'debian --timeout 10m']],
 	flags: waitFlags,
 	positional: 'dataVolumes',
 	run,
