@@ -53,13 +53,17 @@ export const annotations = {
 	podServiceAccount: 'cdi.kubevirt.io/storage.pod.serviceAccountName',
 	/**
 	 * User -> us, on a DataVolume: `true` or `false` forces or forbids that its claim stays Pending until it is filled (CDI). Us ->
-	 * clients: `false` on a claim that is filled in place; which it was, on a DataVolume that would have no annotation.
+	 * clients: `false` on a claim that is filled in place.
 	 */
 	usePopulator: 'cdi.kubevirt.io/storage.usePopulator',
 	/** Us -> us, durable. On a claim that is filled in place: from what, as `VolumeImportSource/name` or `VolumeCloneSource/name`. */
 	fillFrom: 'onesnap.io/fill-from',
 	/** Us -> us, durable. On a claim that a worker fills: "true" where its content is complete. The Pod that filled it may go. */
 	populated: 'onesnap.io/populated',
+	/** Us -> us, durable. On a DataVolume: UID of its claim that was filled in place and is complete, whatever becomes of the claim's own word. */
+	filled: 'onesnap.io/filled',
+	/** Us -> nobody. On a DataVolume that would have no annotation: KubeVirt's JSON patches need one to add to. */
+	annotated: 'onesnap.io/annotated',
 	/** Us -> us, durable: the SharedSnapshot that a clone request is assigned to, as `name/UID/UID of the DataVolume`. On the DataVolume. */
 	sharedSnapshot: 'onesnap.io/shared-snapshot',
 	/** Us -> us, durable: what a DataVolume with `spec.sourceRef` is made from. On the DataVolume, guarded by admission. See datavolume/source-ref.ts. */

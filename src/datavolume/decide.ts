@@ -3,12 +3,13 @@
  */
 import type {DataVolume} from '../api/datavolume.ts';
 import type {PersistentVolumeClaim} from '../api/kubernetes.ts';
-import {annotations, cdiGroup} from '../api/names.ts';
+import {annotations} from '../api/names.ts';
 import type {VolumeCloneSource, VolumeImportSource} from '../api/populator.ts';
 import {formatQuantity, parseQuantity} from '../api/quantity.ts';
 import type {ReuseRule, SharedSnapshot} from '../api/sharedsnapshot.ts';
 import {isRefusal, type Source, type SourceReference} from '../api/source.ts';
 import type {CloneableSource} from '../datasource/resolve.ts';
+import {isBeingFilled} from '../populate/in-place.ts';
 import type {Population} from '../populate/population.ts';
 import {mostRestores} from '../smartclone/driver-policy.ts';
 import type {CloneRequest} from '../smartclone/requests.ts';
@@ -159,20 +160,34 @@ export function isMadeByDriver(claim: PersistentVolumeClaim): boolean {
 	return kind === 'VolumeSnapshot' || kind === 'PersistentVolumeClaim';
 }
 
-/** Whether its claim, though bound, is not complete: it is filled in place, and by us. */
+/** On record beside the claim's own mark, which somebody may take away: then the disk would be cleared and filled anew. */
+function isFilled({metadata}: DataVolume, claim: PersistentVolumeClaim): boolean {
+	return metadata.annotations?.[annotations.filled] === claim.metadata.uid;
+}
+
+/** Whether its claim, though bound, is not complete: it is filled in place. */
 export function isStillFilled({dataVolume, claim, population}: Observed): boolean {
-	if (!dataVolume || !claim || isLeftAlone(claim, dataVolume)) return false;
-	return population?.inPlace === true && population.stage !== 'done';
+	if (!dataVolume || !claim || population?.inPlace !== true || isFilled(dataVolume, claim)) return false;
+	if (!isLeftAlone(claim, dataVolume)) return population.stage !== 'done';
+	// Somebody else answers for what is in it, unless a worker of ours is at it.
+	return population.stage !== 'done' && population.stage !== 'waiting' && population.stage !== 'failed';
 }
 
 /** What a DataVolume with a disk should say and does not. */
-function newsOf({clone}: Observed, dataVolume: DataVolume, claim: PersistentVolumeClaim): DataVolumePlan | undefined {
+function newsOf(
+	{clone, population}: Observed,
+	dataVolume: DataVolume,
+	claim: PersistentVolumeClaim,
+): DataVolumePlan | undefined {
 	const {annotations: has = {}} = dataVolume.metadata;
 	const way = claim.metadata.annotations?.[annotations.cloneType];
 	const isNew = way !== undefined && way !== has[annotations.cloneType];
 	const isNewWay = clone !== undefined && isNew && !isLeftAlone(claim, dataVolume);
+	// Before what it is filled from is deleted, which would be made again for a claim that is not complete.
+	const isComplete = population?.inPlace === true && population.stage === 'done' && !isLeftAlone(claim, dataVolume);
 	const news = {
 		...(isNewWay && {[annotations.cloneType]: way}),
+		...(isComplete && !isFilled(dataVolume, claim) && {[annotations.filled]: claim.metadata.uid ?? ''}),
 		...(isPopulatedFor(claim, dataVolume) &&
 			!isPrePopulated(dataVolume) && {[annotations.prePopulated]: claim.metadata.name}),
 	};
@@ -189,14 +204,10 @@ function newsOf({clone}: Observed, dataVolume: DataVolume, claim: PersistentVolu
 
 /**
  * A DataVolume always has an annotation: KubeVirt restores its disk by a JSON patch that adds two, which fails where there is
- * none yet. Of those that are not used for anything else it has CDI's.
+ * none yet. One that nobody reads: CDI's would say how the claim is to be filled where its YAML is used again.
  */
-function firstAnnotation(
-	{metadata}: DataVolume,
-	{spec}: PersistentVolumeClaim,
-): Readonly<Record<string, string>> | undefined {
-	if (Object.keys(metadata.annotations ?? {}).length > 0) return undefined;
-	return {[annotations.usePopulator]: String(spec.dataSourceRef?.apiGroup === cdiGroup)};
+function firstAnnotation({metadata}: DataVolume): Readonly<Record<string, string>> | undefined {
+	return Object.keys(metadata.annotations ?? {}).length > 0 ? undefined : {[annotations.annotated]: 'true'};
 }
 
 /**
@@ -225,7 +236,11 @@ function deleteSource({importSource, cloneSource, cloneSourceAtClaim}: Observed)
 /** The claim is the disk now: grown if it began smaller, and the objects that described its content are not needed any more. */
 function tendBound(observed: Observed, dataVolume: DataVolume, claim: PersistentVolumeClaim): DataVolumePlan {
 	const {population} = observed;
-	if (population && isStillFilled(observed)) return tendPopulated(observed, dataVolume, claim, population);
+	if (population && isStillFilled(observed)) {
+		return isLeftAlone(claim, dataVolume)
+			? wait('Population', population.message || `Claim ${claim.metadata.name} is still being filled`)
+			: tendPopulated(observed, dataVolume, claim, population);
+	}
 	const {request, grown} = isLeftAlone(claim, dataVolume) ? {grown: true} : growth(observed);
 	if (request) return {do: 'growClaim', claim, request};
 	if (!grown)
@@ -239,7 +254,7 @@ function tendBound(observed: Observed, dataVolume: DataVolume, claim: Persistent
 	if (population && population.stage !== 'done') return nothing;
 	const unneeded = deleteSource(observed);
 	if (unneeded) return unneeded;
-	const first = firstAnnotation(dataVolume, claim);
+	const first = firstAnnotation(dataVolume);
 	return first ? {do: 'markDataVolume', dataVolume, annotations: first} : nothing;
 }
 
@@ -410,7 +425,8 @@ function tendClaim(observed: Observed, dataVolume: DataVolume, claim: Persistent
 	if (!isOurs) return {do: 'adoptClaim', claim, dataVolume};
 	const {namespace, name, deletionTimestamp} = claim.metadata;
 	if (deletionTimestamp) {
-		const isThere = claim.status?.phase === 'Bound' && growth(observed).grown;
+		const isComplete = !isBeingFilled(claim) || isFilled(dataVolume, claim);
+		const isThere = claim.status?.phase === 'Bound' && growth(observed).grown && isComplete;
 		return wait(
 			isThere ? 'ClaimMarkedForDeletion' : 'ClaimTerminating',
 			`PersistentVolumeClaim ${namespace}/${name} is being deleted`,

@@ -139,12 +139,57 @@ describe('the phase of a DataVolume whose claim is filled in place', () => {
 		expect(seen('firstConsumer', 'Pending')?.phase).toBe('WaitForFirstConsumer');
 	});
 
-	test('what describes its source stays until it is complete', () => {
+	/** It was complete once, and the DataVolume remembers. */
+	const remembers = importing({annotations: {[annotations.filled]: 'disk-uid'}});
+
+	test('what describes its source stays until it is complete, and that is on record', () => {
 		const objects = [of, ofDataVolume, own('Bound'), plainClass];
 		expect(planOf(objects, population('moving'))).toMatchObject({do: 'wait', reason: 'Population'});
-		expect(planOf(objects, population('done'))).toMatchObject({do: 'deleteImportSource'});
+		expect(planOf(objects, population('done'))).toMatchObject({
+			do: 'markDataVolume',
+			annotations: {[annotations.filled]: 'disk-uid'},
+		});
+		expect(planOf([remembers, ofDataVolume, own('Bound'), plainClass], population('done'))).toMatchObject({
+			do: 'deleteImportSource',
+		});
 		// Somebody deleted it while it was needed.
 		expect(planOf([of, own('Bound'), plainClass])).toMatchObject({do: 'createImportSource'});
+	});
+});
+
+describe('a claim in place', () => {
+	const marked = fillFrom({kind: 'VolumeImportSource', name: ofDataVolume.metadata.name});
+	const seen = (of: DataVolume, options: ClaimOptions, stage: PopulationStage) => {
+		const disk = claim({name: 'disk', owner: of, ...options, annotations: {...marked, ...options.annotations}});
+		const observed = see([of, disk, plainClass], population(stage));
+		const plan = decide(observed);
+		return {plan, phase: statusOf(observed, plan, {})?.phase};
+	};
+
+	test('that lost its mark is not filled again by a DataVolume that remembers', () => {
+		const remembers = importing({annotations: {[annotations.filled]: 'disk-uid'}});
+		expect(seen(remembers, {}, 'waiting')).toEqual({plan: {do: 'nothing'}, phase: 'Succeeded'});
+		const another = importing({annotations: {[annotations.filled]: 'another-uid'}});
+		expect(seen(another, {}, 'waiting').plan).toMatchObject({do: 'createImportSource'});
+	});
+
+	test.each([
+		['half-filled is no disk', {}, {}, 'Pending'],
+		['complete is the disk until it is gone', {[annotations.populated]: 'true'}, {}, 'Succeeded'],
+		['complete by the record is that, too', {}, {[annotations.filled]: 'disk-uid'}, 'Succeeded'],
+	])('that is deleted %s', (_, onClaim, onDataVolume, phase) => {
+		const of = importing({annotations: onDataVolume});
+		expect(seen(of, {deleting: true, finalizers: ['x'], annotations: onClaim}, 'running').phase).toBe(phase);
+	});
+
+	test.each<[string, PopulationStage, string]>([
+		['is no disk while a worker is at it', 'running', 'ImportInProgress'],
+		['is its disk when that is done', 'done', 'Succeeded'],
+		['is its disk where nobody is at it, as after a restore', 'waiting', 'Succeeded'],
+	])('that a DataVolume took over %s', (_, stage, phase) => {
+		const of = importing({annotations: {[annotations.allowClaimAdoption]: 'true'}});
+		const from = {[annotations.createdForDataVolume]: 'an-earlier-one'};
+		expect(seen(of, {annotations: from}, stage).phase).toBe(phase);
 	});
 });
 
@@ -204,7 +249,10 @@ describe('a clone in place', () => {
 		});
 		const all = [...world, there(), here()];
 		expect(planOf(all, cloned('running'))).toMatchObject({do: 'wait', reason: 'Population'});
-		expect(planOf(all, cloned('done'))).toMatchObject({do: 'deleteCloneSource', source: there()});
-		expect(planOf([...world, here()], cloned('done'))).toMatchObject({do: 'deleteCloneSource', source: here()});
+		const filled = {...of, metadata: {...of.metadata, annotations: {[annotations.filled]: 'disk-uid'}}};
+		const then = (...left: readonly KubeObject[]) => planOf([filled, ...world.slice(1), ...left], cloned('done'));
+		// Not told as its own way before: the claim says none here.
+		expect(then(there(), here())).toMatchObject({do: 'deleteCloneSource', source: there()});
+		expect(then(here())).toMatchObject({do: 'deleteCloneSource', source: here()});
 	});
 });

@@ -49,6 +49,8 @@ const notForClaims: readonly string[] = [
 	// Of a claim, which of this name was filled with this name's data.
 	annotations.fillFrom,
 	annotations.populated,
+	annotations.filled,
+	annotations.annotated,
 	annotations.podPhase,
 	// Admission asks the author of a claim whether he may clone from there. Of ours the author is the controller, who may.
 	annotations.dataSourceNamespace,

@@ -267,7 +267,7 @@ describe('a DataVolume with its disk and without any annotation', () => {
 		expect(decide(world(plain, bound))).toEqual({
 			do: 'markDataVolume',
 			dataVolume: plain,
-			annotations: {[annotations.usePopulator]: 'true'},
+			annotations: {[annotations.annotated]: 'true'},
 		});
 	});
 

@@ -88,6 +88,8 @@ export type PopulatePlan =
 			readonly pod: Pod;
 			readonly keys?: readonly DataObject[];
 			readonly secret?: DataObject | undefined;
+			/** The claim that is filled in place: a worker clears it, so the server itself is asked first whether it may. */
+			readonly clears?: PersistentVolumeClaim;
 	  }
 	| {readonly do: 'deletePod'; readonly pod: Pod; readonly why: 'Orphan' | 'Finished' | 'Failed'}
 	| {readonly do: 'deleteClaim'; readonly claim: PersistentVolumeClaim; readonly why: 'Orphan' | 'Moved'}
@@ -573,7 +575,8 @@ function decideInPlace(
 		if (observed.storageClass?.volumeBindingMode !== 'WaitForFirstConsumer')
 			return wait('TargetBinding', `Claim ${target.metadata.name} is not bound yet`);
 	}
-	return sourceProblem(observed, target, settings.overheadOf) ?? fill(observed, target, order, settings);
+	const plan = sourceProblem(observed, target, settings.overheadOf) ?? fill(observed, target, order, settings);
+	return plan.do === 'createWorker' ? {...plan, clears: target} : plan;
 }
 
 export function decide(observed: Observed, settings: WorkerSettings): PopulatePlan {

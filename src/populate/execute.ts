@@ -9,6 +9,7 @@ import {isConflict, isNotFound} from '../kube/errors.ts';
 import * as resources from '../kube/resources.ts';
 import type {CopyKeys} from './copy-keys.ts';
 import type {PopulatePlan} from './decide.ts';
+import {isBeingFilled} from './in-place.ts';
 
 /** The target as it is then. */
 async function describeTarget(
@@ -57,6 +58,13 @@ async function moveVolume(
 	);
 }
 
+/** By the server's own word: a cache may not show yet that it is complete, and in use. */
+async function mayBeCleared(api: KubeApi, claim: PersistentVolumeClaim, signal: AbortSignal): Promise<boolean> {
+	const live = await api.find(resources.persistentVolumeClaims, claim.metadata, {signal});
+	if (!live || live.metadata.uid !== claim.metadata.uid || live.metadata.deletionTimestamp) return false;
+	return isBeingFilled(live);
+}
+
 export interface ExecuteContext {
 	readonly api: KubeApi;
 	readonly copyKeys: CopyKeys;
@@ -74,6 +82,7 @@ export async function execute({api, copyKeys, signal}: ExecuteContext, plan: Pop
 			await createOnce(api, claims, plan.claim, signal);
 			return;
 		case 'createWorker': {
+			if (plan.clears && !(await mayBeCleared(api, plan.clears, signal))) return;
 			const {pod, keys} = copyKeys.complete(plan.pod, plan.keys ?? []);
 			// Each time, because nobody may read whether they are there; those that are there stay.
 			const secrets = [...keys, ...(plan.secret ? [plan.secret] : [])];

@@ -138,6 +138,14 @@ describe('an import in place, step by step', () => {
 });
 
 describe('a claim that is filled in place', () => {
+	test('and complete stays so, whatever somebody labels as if it were made for it', () => {
+		const strangers = {pods: [worker({namespace: 'theirs'})], claims: []};
+		expect(planOf({target: filled, orphans: strangers})).toMatchObject({do: 'deletePod', why: 'Orphan'});
+		expect(stageOf({target: filled, orphans: strangers})).toBe('done');
+		const made = {pods: [], claims: [claim({name: 'stray'})]};
+		expect(stageOf({target: filled, orphans: made})).toBe('done');
+	});
+
 	test('that is populated is never filled again, whatever is gone or came back', () => {
 		const gone: Order = {kind: 'import', source: undefined};
 		expect(planOf({target: filled, order: gone, storageClass: undefined})).toEqual({do: 'nothing'});

@@ -98,9 +98,14 @@ describe('observe', () => {
 				pod({name: 'target-uid-source-pod', ...made}),
 				pod({name: 'target-uid-send-pod', ...made, namespace: 'images'}),
 			];
-			const sources = [cloneSource(), cloneSource({namespace: 'images', uid: 'there'})];
-			const observed = observe('ns/target', cachesOf(marked('images'), ...pods, ...sources), 0);
-			expect(observed).toMatchObject({
+			const see = (meantFor: string) => {
+				const meant = {annotations: {[annotations.ownedByDataVolume]: meantFor}};
+				const sources = [cloneSource(), cloneSource({namespace: 'images', uid: 'there', ...meant})];
+				return observe('ns/target', cachesOf(marked('images'), ...pods, ...sources), 0);
+			};
+			// Of somebody else: the claim's user can write there what it is filled from.
+			expect(see('ns/another').order).toEqual({kind: 'cloneMissing'});
+			expect(see('ns/target')).toMatchObject({
 				inPlace: true,
 				apart: true,
 				order: {kind: 'cloneClaim', source: {metadata: {uid: 'there'}}},

@@ -13,6 +13,7 @@ import {
 import type {VolumeCloneSource, VolumeImportSource} from '../api/populator.ts';
 import type {VolumeSnapshot, VolumeSnapshotContent} from '../api/snapshot.ts';
 import type {Caches} from '../kube/caches.ts';
+import {keyOf} from '../kube/object-key.ts';
 import * as resources from '../kube/resources.ts';
 import type {Index} from '../kube/store.ts';
 import {driverPolicy} from '../smartclone/driver-policy.ts';
@@ -157,6 +158,15 @@ function readFromOf(order: Order | undefined, caches: Caches): PersistentVolume 
 	return driverPolicy(order.content?.spec.driver ?? '', sourceClass).nodeLocal ? order.sourceVolume : undefined;
 }
 
+/**
+ * A claim's user can write there what it is filled from, after admission has asked where from; a source object elsewhere, which
+ * he cannot write, says for whom it is. A dataSourceRef never changes.
+ */
+function isMeantFor(target: PersistentVolumeClaim, {metadata}: VolumeCloneSource): boolean {
+	if (!fillFromOf(target) || metadata.namespace === target.metadata.namespace) return true;
+	return metadata.annotations?.[annotations.ownedByDataVolume] === keyOf(target);
+}
+
 function observeOrder(caches: Caches, target: PersistentVolumeClaim): Order | undefined {
 	const ref = sourceRefOf(target);
 	if (!ref) return undefined;
@@ -164,7 +174,7 @@ function observeOrder(caches: Caches, target: PersistentVolumeClaim): Order | un
 		return {kind: 'import', source: caches.store(resources.volumeImportSources).get(ref.namespace, ref.name)};
 	}
 	const source = caches.store(resources.volumeCloneSources).get(ref.namespace, ref.name);
-	if (!source) return {kind: 'cloneMissing'};
+	if (!source || !isMeantFor(target, source)) return {kind: 'cloneMissing'};
 	if (source.spec.source.kind === 'VolumeSnapshot') {
 		const snapshot = caches.store(resources.volumeSnapshots).get(ref.namespace, source.spec.source.name);
 		const contentName = snapshot?.status?.boundVolumeSnapshotContentName;

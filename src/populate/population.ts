@@ -53,14 +53,15 @@ function stageOf(plan: PopulatePlan, observed: Observed): PopulationStage {
 			return isDone ? 'done' : 'waiting';
 		case 'deleteClaim':
 			if (!isDone) return 'waiting';
-			return inPlace ? 'moving' : 'done';
+			return inPlace && plan.why !== 'Orphan' ? 'moving' : 'done';
 		case 'giveUp':
 			return 'failed';
 		case 'createClaim':
 		case 'createWorker':
 			return 'scheduled';
 		case 'deletePod':
-			if (isDone && !inPlace) return 'done';
+			// What anybody may have labelled so says nothing of a disk that is complete.
+			if (isDone && (!inPlace || plan.why === 'Orphan')) return 'done';
 			return plan.why === 'Finished' ? 'moving' : 'running';
 		case 'rememberDisk':
 		case 'recordPopulated':

@@ -174,6 +174,8 @@ describe('chooseWay', () => {
 
 	test('keeps the way that something was made for, until it is given up', () => {
 		expect(chooseWay({...possible, kept: 'copy'})).toMatchObject({way: 'copy', route: 'copySnapshot'});
+		const wish = {strategy: 'copy', saidBy: 'somebody who came later'} as const;
+		expect(chooseWay({...possible, kept: 'copy', wish})).toMatchObject({way: 'copy', route: 'copySnapshot'});
 		expect(chooseWay({...possible, ...noClass, kept: 'snapshot'})).toMatchObject({way: 'snapshot'});
 		const givenUp = [{way: 'snapshot', ...outOfRange}] as const;
 		expect(chooseWay({...possible, kept: 'snapshot', givenUp})).toMatchObject({way: 'copy'});

@@ -223,8 +223,8 @@ function copyRoute(facts: CloneFacts): CloneRoute {
 	const against = [...againstSnapshots(facts), ...againstCut(facts)];
 	const possible = against.length === 0 && facts.sourceDriver !== undefined && facts.sourceRestorable;
 	const triedInVain = givenUpWay(facts, 'snapshot') ?? givenUpWay(facts, 'copy');
-	// Who wants copies wants no snapshots.
-	const unwanted = facts.wish?.strategy === 'copy';
+	// Who wants copies wants no snapshots; what was begun goes on.
+	const unwanted = facts.wish?.strategy === 'copy' && facts.kept !== 'copy';
 	return possible && !triedInVain && !unwanted ? 'copySnapshot' : 'copyClaim';
 }
 

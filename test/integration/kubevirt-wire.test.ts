@@ -482,7 +482,7 @@ describe.concurrent('the one annotation that every DataVolume has', () => {
 		await finishImport(api, dataVolume);
 		expect(await said).toEqual([
 			{labels: {}, annotations: {}},
-			{labels: {}, annotations: {[annotations.usePopulator]: 'true'}},
+			{labels: {}, annotations: {[annotations.annotated]: 'true'}},
 		]);
 	});
 

@@ -258,7 +258,7 @@ describe.concurrent('a disk that somebody else brings back', () => {
 		// Also where nobody ever annotated it, JSON patches must find something to add to.
 		const dataVolume = await makeImported(namespace, {});
 		const annotated = await waitForDataVolume(api, dataVolume, ({metadata}) => metadata.annotations !== undefined);
-		expect(annotated.metadata.annotations).toEqual({[annotations.usePopulator]: 'true'});
+		expect(annotated.metadata.annotations).toEqual({[annotations.annotated]: 'true'});
 		const escaped = annotations.prePopulated.replace('/', '~1');
 		await api.jsonPatch(resources.dataVolumes, dataVolume.metadata, [
 			{op: 'add', path: '/metadata/annotations/restore.kubevirt.io~1name', value: 'restore'},
