@@ -182,8 +182,11 @@ describe.runIf(local).concurrent('a worker', () => {
 		expect(worker?.command).toContain('importer.js');
 		expect(others).toEqual([]);
 		const before = await workerOf(dataVolume);
-		const log = await kubectl('logs', '-n', namespace, importerPodName(uid));
-		expect(log).toContain('source opened');
+		// The kubelet gives logs of a container when it has told that it runs, which is later than it does.
+		const log = await until('its log', async () => {
+			const text = await kubectl('logs', '-n', namespace, importerPodName(uid)).catch(() => '');
+			return text.includes('source opened') ? text : undefined;
+		});
 		const shown = [worker?.environment, worker?.command, JSON.stringify(before), log];
 		for (const text of shown) expect(text).not.toMatch(/s3cret|s1gned/);
 		expect(await api.find(resources.secrets, {namespace, name: importPrivateName(uid)})).toBeDefined();

@@ -149,7 +149,8 @@ describe.concurrent('an import', () => {
 		await using server = await startImageServer({
 			host: context.hostAddress,
 			files: {'/slow.raw': images.raw.file},
-			behaviour: {bytesPerSecond: 8 * 1024 ** 2},
+			// Slow enough that the kubelet tells of the worker's address long before the end.
+			behaviour: {bytesPerSecond: 2 * 1024 ** 2},
 		});
 		const source = {http: {url: `${server.url}/slow.raw`}};
 		const dataVolume = await createDataVolume({namespace, name: 'slow', source});
