@@ -165,12 +165,24 @@ export function makeDataVolumeController(options: DataVolumeOptions): Controller
 		return chooseStaticVolume(keptForIt, rendered.spec) !== undefined;
 	}
 
+	/**
+	 * A restore in place says first that somebody else makes the claim, and then deletes it; the two are watched apart. Only a
+	 * DataVolume that had its disk is asked for once more.
+	 */
+	async function isRestored({dataVolume, claim}: Observed, signal: AbortSignal): Promise<boolean> {
+		if (!dataVolume || claim || dataVolume.status?.phase !== 'Succeeded') return false;
+		const live = await api.find(resources.dataVolumes, dataVolume.metadata, {signal});
+		return live !== undefined && isPrePopulated(live) !== isPrePopulated(dataVolume);
+	}
+
 	async function reconcile(key: string, round: Round): Promise<ReconcileResult> {
 		const {signal} = round;
 		const observed = observe(key, context);
 		const plan = decide(observed);
 		const waits = plan.do === 'nothing' || plan.do === 'refuse' || plan.do === 'wait' || plan.do === 'measureSource';
-		if (!waits && (await isOverlooked(observed, signal))) return {recheckAfterMs: nextStepMs};
+		if (!waits && ((await isOverlooked(observed, signal)) || (await isRestored(observed, signal)))) {
+			return {recheckAfterMs: nextStepMs};
+		}
 		const uid = observed.dataVolume?.metadata.uid ?? '';
 		const isThere = () => dataVolumes.get(...split(key))?.metadata.uid === uid;
 		const wake = () => {
