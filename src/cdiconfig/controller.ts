@@ -2,6 +2,7 @@
 import {configName} from '../api/cdi-config.ts';
 import type {KubeObject} from '../api/kubernetes.ts';
 import {fieldManager} from '../api/names.ts';
+import {timestampOf} from '../api/timestamp.ts';
 import type {Caches} from '../kube/caches.ts';
 import type {KubeApi} from '../kube/client.ts';
 import {Controller, type ReconcileResult, watch} from '../kube/controller.ts';
@@ -30,7 +31,7 @@ export interface CdiConfigOptions {
 
 function observe(caches: Caches, nowMs: number): Observed {
 	return {
-		now: new Date(nowMs).toISOString().replace(/\.\d+Z$/, 'Z'),
+		now: timestampOf(nowMs),
 		config: caches.store(resources.cdiConfigs).get(undefined, configName),
 		cdis: caches.store(resources.cdis).list(),
 		storageClasses: caches.store(resources.storageClasses).list(),
@@ -69,7 +70,7 @@ async function perform(api: KubeApi, plan: ConfigPlan, signal: AbortSignal): Pro
 
 export function makeCdiConfigController({api, caches, log, clock}: CdiConfigOptions): Controller {
 	async function reconcile(_key: string, round: {signal: AbortSignal; log: Logger}): Promise<ReconcileResult> {
-		const isServed = served.every((resource) => caches.progress(resource).resourceVersion !== undefined);
+		const isServed = served.every((resource) => caches.isServed(resource));
 		if (!isServed) return {recheckAfterMs: notServedMs};
 		const plan = decide(observe(caches, clock.now()));
 		if (plan.do === 'nothing') return 'done';

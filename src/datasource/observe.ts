@@ -3,6 +3,7 @@ import type {DataSource} from '../api/data-source.ts';
 import type {DataVolume} from '../api/datavolume.ts';
 import type {PersistentVolumeClaim} from '../api/kubernetes.ts';
 import type {VolumeSnapshot} from '../api/snapshot.ts';
+import {timestampOf} from '../api/timestamp.ts';
 import type {Caches} from '../kube/caches.ts';
 import type {KubeApi, ObjectKey} from '../kube/client.ts';
 import {parseKey} from '../kube/object-key.ts';
@@ -89,7 +90,7 @@ export function observe(key: string, {caches, now}: {readonly caches: Caches; re
 	const snapshot = found?.kind === 'snapshot' ? found.snapshot : undefined;
 	return {
 		dataSource,
-		now: new Date(now()).toISOString().replace(/\.\d+Z$/, 'Z'),
+		now: timestampOf(now()),
 		resolution,
 		claim: pvc && caches.store(resources.persistentVolumeClaims).get(pvc.namespace, pvc.name),
 		dataVolume: pvc && caches.store(resources.dataVolumes).get(pvc.namespace, pvc.name),

@@ -5,12 +5,12 @@ import type {PersistentVolumeClaim} from '../api/kubernetes.ts';
 import {resolveLive} from '../datasource/observe.ts';
 import {isResolveProblem} from '../datasource/resolve.ts';
 import type {DiskSizeRequests} from '../disksize/requests.ts';
+import {annotateExactly} from '../kube/annotate.ts';
 import type {KubeApi} from '../kube/client.ts';
 import {createOnce} from '../kube/create-once.ts';
 import {deleteExactly} from '../kube/delete-exactly.ts';
 import {ApiError, isConflict, isExceededQuota, isNotFound} from '../kube/errors.ts';
 import * as resources from '../kube/resources.ts';
-import type {Resource} from '../kube/resources.ts';
 import type {SmartClone} from '../smartclone/controller.ts';
 import {describeDeclined} from '../smartclone/strategy.ts';
 import type {WaitingRequests} from '../smartclone/requests.ts';
@@ -89,26 +89,6 @@ async function adopt(
 	});
 }
 
-/** On this very object; one that is gone needs it no more. */
-async function annotate<T extends PersistentVolumeClaim | DataVolume>(
-	{api, signal}: ExecuteContext,
-	resource: Resource<T>,
-	{metadata}: T,
-	values: Readonly<Record<string, string>>,
-	labels?: Readonly<Record<string, string>>,
-): Promise<void> {
-	const patch = {metadata: {annotations: values, ...(labels && {labels})}};
-	try {
-		await api.mergePatch<PersistentVolumeClaim | DataVolume>(resource, metadata, patch, {
-			uid: metadata.uid,
-			fieldManager,
-			signal,
-		});
-	} catch (error) {
-		if (!isNotFound(error) && !isConflict(error)) throw error;
-	}
-}
-
 /**
  * By the version that was read: a leader before this one may have written another, and made its claim already. Not what the
  * DataSource no longer says: DataVolumes and DataSources are watched apart, and the next round will see it.
@@ -174,18 +154,28 @@ export async function execute(context: ExecuteContext, plan: DataVolumePlan): Pr
 		case 'recordTries':
 			// Also where the write below was done before a crash: what was reported is remembered in memory only.
 			if (plan.lost) context.lost?.report(plan.lost.shared, plan.lost.message);
-			await annotate(context, resources.dataVolumes, plan.dataVolume, {
-				[annotations.gaveUp]: formatGaveUp(uid, plan.gaveUp),
-			});
+			await annotateExactly(
+				api,
+				resources.dataVolumes,
+				plan.dataVolume,
+				{annotations: {[annotations.gaveUp]: formatGaveUp(uid, plan.gaveUp)}},
+				signal,
+			);
 			return {};
 		case 'recordWay': {
 			const because = plan.because && {[annotations.cloneFallbackReason]: describeDeclined([plan.because])};
 			const way = {[annotations.cloneType]: plan.way, ...because};
-			await annotate(context, resources.persistentVolumeClaims, plan.on, way);
+			await annotateExactly(api, resources.persistentVolumeClaims, plan.on, {annotations: way}, signal);
 			return {};
 		}
 		case 'markDataVolume':
-			await annotate(context, resources.dataVolumes, plan.dataVolume, plan.annotations, plan.labels);
+			await annotateExactly(
+				api,
+				resources.dataVolumes,
+				plan.dataVolume,
+				{annotations: plan.annotations, ...(plan.labels && {labels: plan.labels})},
+				signal,
+			);
 			return {};
 		case 'adoptClaim':
 			await adopt(context, plan.claim, plan.dataVolume);

@@ -9,6 +9,7 @@ import type {VolumeSnapshot, VolumeSnapshotContent} from '../api/snapshot.ts';
 import {type ClusterSettings, clusterSettings} from '../cdiconfig/settings.ts';
 import type {Caches} from '../kube/caches.ts';
 import * as resources from '../kube/resources.ts';
+import {volumeOf} from '../kube/volume-of.ts';
 import {isBeingFilled} from '../populate/in-place.ts';
 import {type DriverPolicy, driverPolicy} from '../smartclone/driver-policy.ts';
 import type {LostSnapshots} from '../smartclone/lost-snapshots.ts';
@@ -95,9 +96,7 @@ export function observeOrigin(caches: Caches, source: Source): Origin | undefine
 	if (source.kind === 'pvc') {
 		const {namespace, name} = source.pvc;
 		const claim = caches.store(resources.persistentVolumeClaims).get(namespace, name);
-		const volumeName = claim?.spec.volumeName;
-		const volume = volumeName ? caches.store(resources.persistentVolumes).get(undefined, volumeName) : undefined;
-		return {origin: {kind: 'PersistentVolumeClaim', namespace, name}, claim, volume};
+		return {origin: {kind: 'PersistentVolumeClaim', namespace, name}, claim, volume: volumeOf(caches, claim)};
 	}
 	if (source.kind !== 'snapshot') return undefined;
 	const {namespace, name} = source.snapshot;
@@ -291,7 +290,7 @@ function factsOf(
 		equalSizeCsiClone: policy.equalSizeCsiClone,
 		nodeLocal: policy.nodeLocal,
 		csiClone: policy.csiClone,
-		snapshotsServed: caches.progress(resources.volumeSnapshots).resourceVersion !== undefined,
+		snapshotsServed: caches.isServed(resources.volumeSnapshots),
 		snapshotClass: snapshotClassFor(caches, origin.claim, driver)?.metadata.name,
 		wish: settings.cloneStrategy ?? wishedStrategy(storageClass, profileOf(caches, storageClass)),
 	};

@@ -3,6 +3,7 @@ import type {DataVolume} from '../api/datavolume.ts';
 import {mayHoldDiskImage, rememberedDiskBytes} from '../api/disk-size.ts';
 import type {PersistentVolume, PersistentVolumeClaim, StorageClass} from '../api/kubernetes.ts';
 import {annotations, cdiGroup, cloneSourceName, copyClaimName, importSourceName, stripeNumber} from '../api/names.ts';
+import {timestampOf} from '../api/timestamp.ts';
 import {clusterSettings} from '../cdiconfig/settings.ts';
 import type {VolumeCloneSource, VolumeImportSource} from '../api/populator.ts';
 import {isRefusal, parseSource, type Source, type SourceReference, type SourceRefusal} from '../api/source.ts';
@@ -14,6 +15,7 @@ import type {Caches} from '../kube/caches.ts';
 import {keyOf} from '../kube/object-key.ts';
 import * as resources from '../kube/resources.ts';
 import type {Index} from '../kube/store.ts';
+import {volumeOf} from '../kube/volume-of.ts';
 import {fillFromOf, isBeingFilled} from '../populate/in-place.ts';
 import {claimsByTarget} from '../populate/observe.ts';
 import type {Population} from '../populate/population.ts';
@@ -282,16 +284,14 @@ export function observe(key: string, context: ObserveContext): Observed {
 	const prime = claim && made.find(({metadata}) => metadata.name === copyClaimName(claim.metadata.uid ?? ''));
 	return {
 		key,
-		now: new Date(now()).toISOString().replace(/\.\d+Z$/, 'Z'),
+		now: timestampOf(now()),
 		dataVolume,
 		namespaceLeaves:
 			caches.store(resources.namespaces).get(undefined, namespace)?.metadata.deletionTimestamp !== undefined,
 		source,
 		reference,
 		claim,
-		volume: claim?.spec.volumeName
-			? caches.store(resources.persistentVolumes).get(undefined, claim.spec.volumeName)
-			: undefined,
+		volume: volumeOf(caches, claim),
 		staticVolume:
 			dataVolume && !claim && mayBeStatic(dataVolume) && !isRenderProblem(rendered)
 				? chooseStaticVolume(caches.store(resources.persistentVolumes).byIndex(volumesByClaim.name, key), rendered.spec)

@@ -58,7 +58,7 @@ async function execute(api: KubeApi, plan: DiskSizePlan, signal: AbortSignal): P
 		case 'createPod':
 			return createPod(api, plan.pod, signal);
 		case 'remember':
-			await annotateExactly(api, resources.persistentVolumeClaims, plan.claim, plan.annotations, signal);
+			await annotateExactly(api, resources.persistentVolumeClaims, plan.claim, {annotations: plan.annotations}, signal);
 			return undefined;
 		case 'deletePod':
 			await deleteExactly(api, resources.pods, plan.pod, signal);

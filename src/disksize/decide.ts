@@ -10,6 +10,7 @@ import {parseTerminationMessage} from '../api/worker-contract.ts';
 import {workerEnd, workerRetryMs} from '../populate/decide.ts';
 import {isBeingFilled} from '../populate/in-place.ts';
 import {makeSizePod, type WorkerSettings} from '../populate/objects.ts';
+import {unschedulableOf} from '../populate/population.ts';
 import type {Observed} from './observe.ts';
 
 export type DiskSizePlan =
@@ -87,7 +88,7 @@ export function describe(claim: PersistentVolumeClaim, pod: Pod | undefined, pro
 		const {reason = 'no reason given', message = ''} = pod.status;
 		return `${what}: ${name} failed (${reason})${message && `: ${message}`}; it is made anew`;
 	}
-	const unschedulable = pod.status?.conditions?.find(({type, status}) => type === 'PodScheduled' && status === 'False');
+	const unschedulable = unschedulableOf(pod);
 	if (unschedulable) return `${what}: ${name} cannot be scheduled: ${unschedulable.message ?? ''}`;
 	const waiting = container?.state?.waiting;
 	if (waiting) return `${what}: ${name} is waiting (${waiting.reason})${waiting.message ? `: ${waiting.message}` : ''}`;

@@ -5,6 +5,7 @@ import {sizeDetectionPodName} from '../api/names.ts';
 import type {Caches} from '../kube/caches.ts';
 import {makeKey} from '../kube/object-key.ts';
 import * as resources from '../kube/resources.ts';
+import {volumeOf} from '../kube/volume-of.ts';
 import {podsByClaim} from '../smartclone/writers.ts';
 import type {DiskSizeRequests} from './requests.ts';
 
@@ -51,11 +52,10 @@ export function observe(key: string, {caches, requests, nowMs}: ObserveContext):
 	const [namespace = '', name = ''] = key.split('/', 2);
 	const claim = caches.store(resources.persistentVolumeClaims).get(namespace, name);
 	const pod = claim && sizePodOf(caches, claim);
-	const volumeName = claim?.spec.volumeName;
 	return {
 		nowMs,
 		claim,
-		volume: volumeName ? caches.store(resources.persistentVolumes).get(undefined, volumeName) : undefined,
+		volume: volumeOf(caches, claim),
 		pod,
 		usedOn: claim && nodeOfUser(caches, claim, pod),
 		isWanted: requests.has(key),

@@ -4,17 +4,22 @@ import type {KubeApi} from './client.ts';
 import {isConflict, isNotFound} from './errors.ts';
 import type {Resource} from './resources.ts';
 
+export interface Marks {
+	readonly annotations: Readonly<Record<string, string>>;
+	readonly labels?: Readonly<Record<string, string>>;
+}
+
 /** On this very object; one that is gone, or a namesake made later, needs it no more. */
 export async function annotateExactly<T extends KubeObject>(
 	api: Pick<KubeApi, 'mergePatch'>,
 	resource: Resource<T>,
 	{metadata}: T,
-	values: Readonly<Record<string, string>>,
+	/** What is left out of it stays. */
+	marks: Marks,
 	signal: AbortSignal,
 ): Promise<void> {
-	const patch = {metadata: {annotations: values}};
 	try {
-		await api.mergePatch<KubeObject>(resource, metadata, patch, {uid: metadata.uid, fieldManager, signal});
+		await api.mergePatch<KubeObject>(resource, metadata, {metadata: marks}, {uid: metadata.uid, fieldManager, signal});
 	} catch (error) {
 		if (!isNotFound(error) && !isConflict(error)) throw error;
 	}

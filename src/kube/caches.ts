@@ -75,6 +75,11 @@ export class Caches {
 		this.#entry(resource).store.addIndex(index);
 	}
 
+	/** Whether the API server has this kind: of one that it has not, the store is empty and counts as synced. */
+	isServed<T extends KubeObject>(resource: Resource<T>): boolean {
+		return this.progress(resource).resourceVersion !== undefined;
+	}
+
 	progress<T extends KubeObject>(resource: Resource<T>): WatchProgress {
 		return this.#entry(resource).reflector;
 	}

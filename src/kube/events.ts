@@ -1,6 +1,7 @@
 import {randomBytes} from 'node:crypto';
 import type {Event, EventType, ObjectReference} from '../api/event.ts';
 import type {KubeObject} from '../api/kubernetes.ts';
+import {timestampOf} from '../api/timestamp.ts';
 import {type Clock, systemClock} from '../process/clock.ts';
 import type {Logger} from '../process/log.ts';
 import {type Backoff, backoffMs} from './backoff.ts';
@@ -180,7 +181,7 @@ export class KubeEventRecorder implements EventRecorder {
 		const {api} = this.#options;
 		const request = {signal: this.#abort.signal, timeoutMs: requestTimeoutMs};
 		if (entry.created) {
-			const patch = {count: entry.count, lastTimestamp: seconds(entry.lastAtMs)};
+			const patch = {count: entry.count, lastTimestamp: timestampOf(entry.lastAtMs)};
 			try {
 				await api.mergePatch(events, {namespace: namespaceOf(entry.about), name: entry.name}, patch, request);
 				return;
@@ -209,8 +210,8 @@ export class KubeEventRecorder implements EventRecorder {
 			reportingComponent: component,
 			reportingInstance: instance,
 			count,
-			firstTimestamp: seconds(firstAtMs),
-			lastTimestamp: seconds(lastAtMs),
+			firstTimestamp: timestampOf(firstAtMs),
+			lastTimestamp: timestampOf(lastAtMs),
 		};
 	}
 }
@@ -239,11 +240,6 @@ function namespaceOf(about: ObjectReference): string {
 /** Names are at most 253 characters long. */
 function makeEventName(about: ObjectReference): string {
 	return `${about.name?.slice(0, 236)}.${randomBytes(8).toString('hex')}`;
-}
-
-/** metav1.Time: whole seconds. */
-function seconds(atMs: number): string {
-	return new Date(atMs).toISOString().replace(/\.\d+Z$/, 'Z');
 }
 
 /** Keeps a Map in the order of last use and bounded. */

@@ -97,10 +97,8 @@ export async function execute({api, copyKeys, signal}: ExecuteContext, plan: Pop
 			await deleteExactly(api, claims, plan.claim, signal);
 			return;
 		case 'rememberDisk':
-			await annotateExactly(api, claims, plan.claim, plan.annotations, signal);
-			return;
 		case 'recordPopulated':
-			await annotateExactly(api, claims, plan.claim, plan.annotations, signal);
+			await annotateExactly(api, claims, plan.claim, {annotations: plan.annotations}, signal);
 			return;
 		case 'grow':
 			try {

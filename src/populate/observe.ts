@@ -16,6 +16,7 @@ import type {Caches} from '../kube/caches.ts';
 import {keyOf} from '../kube/object-key.ts';
 import * as resources from '../kube/resources.ts';
 import type {Index} from '../kube/store.ts';
+import {volumeOf} from '../kube/volume-of.ts';
 import {driverPolicy} from '../smartclone/driver-policy.ts';
 import {chooseNode} from '../smartclone/placement.ts';
 import {writersOf} from '../smartclone/writers.ts';
@@ -140,11 +141,6 @@ export function sourceRefOf(
 function populatorRefOf({spec: {dataSourceRef}}: PersistentVolumeClaim) {
 	const isOurs = dataSourceRef?.apiGroup === cdiGroup && dataSourceRef.namespace === undefined;
 	return isOurs ? dataSourceRef : undefined;
-}
-
-function volumeOf(caches: Caches, claim: PersistentVolumeClaim | undefined): PersistentVolume | undefined {
-	const name = claim?.spec.volumeName;
-	return name ? caches.store(resources.persistentVolumes).get(undefined, name) : undefined;
 }
 
 /** What a copy reads is where the source is; what it restores first is where the snapshot is, if that is local. */

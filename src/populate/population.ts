@@ -109,14 +109,17 @@ function lastFailureOf(worker: Pod): string | undefined {
 	return end?.result?.message ?? end?.text;
 }
 
+/** The scheduler's word on why a Pod has no node. */
+export function unschedulableOf({status}: Pod): {readonly message?: string} | undefined {
+	return status?.conditions?.find((condition) => condition.type === 'PodScheduled' && condition.status === 'False');
+}
+
 export function describe(observed: Observed, plan: PopulatePlan): Population {
 	const {worker, sender, order} = observed;
 	const status = worker?.status?.containerStatuses?.[0];
 	// Of a copy between two nodes the half that does not run is what holds it up.
 	const late = sender && sender.status?.phase !== 'Running' ? sender : worker;
-	const unschedulable = late?.status?.conditions?.find(
-		({type, status}) => type === 'PodScheduled' && status === 'False',
-	);
+	const unschedulable = late && unschedulableOf(late);
 	const waiting = late?.status?.containerStatuses?.[0]?.state?.waiting;
 	const isRefused = plan.do === 'wait' && (plan.reason === 'ErrCreatingPVCPrime' || plan.reason === 'ErrStartingPod');
 	const refused = isRefused ? plan : undefined;

@@ -6,6 +6,7 @@ import type {VolumeSnapshot, VolumeSnapshotClass, VolumeSnapshotContent} from '.
 import type {Caches} from '../kube/caches.ts';
 import * as resources from '../kube/resources.ts';
 import type {Index} from '../kube/store.ts';
+import {volumeOf} from '../kube/volume-of.ts';
 import {type DriverPolicy, driverPolicy} from './driver-policy.ts';
 import type {AliasPlace} from './objects.ts';
 import {aliasContentName} from './objects.ts';
@@ -244,8 +245,7 @@ export function observe(key: string, context: ObserveContext): Observed {
 	const {caches, waiting, refusedAliases = new Set()} = context;
 	const [namespace = '', name = ''] = key.split('/', 2);
 	const claim = caches.store(resources.persistentVolumeClaims).get(namespace, name);
-	const volumeName = claim?.spec.volumeName;
-	const volume = volumeName ? caches.store(resources.persistentVolumes).get(undefined, volumeName) : undefined;
+	const volume = volumeOf(caches, claim);
 	const content = contentOf(claim, volume);
 	const className = claim?.spec.storageClassName;
 	const storageClass = className ? caches.store(resources.storageClasses).get(undefined, className) : undefined;

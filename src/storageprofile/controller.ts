@@ -1,14 +1,14 @@
 /** Keeps a StorageProfile for every StorageClass. Key: the name of both. */
+import {annotations} from '../api/names.ts';
+import {annotateExactly} from '../kube/annotate.ts';
 import type {Caches} from '../kube/caches.ts';
 import type {KubeApi} from '../kube/client.ts';
 import {Controller, type ReconcileResult, watch} from '../kube/controller.ts';
 import {createOnce} from '../kube/create-once.ts';
 import {deleteExactly} from '../kube/delete-exactly.ts';
-import {isNotFound} from '../kube/errors.ts';
 import {keyOf} from '../kube/object-key.ts';
 import * as resources from '../kube/resources.ts';
 import {writeStatus} from '../kube/write-status.ts';
-import {annotations, fieldManager} from '../api/names.ts';
 import type {Clock} from '../process/clock.ts';
 import type {Logger} from '../process/log.ts';
 import {decide, type ProfilePlan} from './decide.ts';
@@ -35,13 +35,8 @@ async function execute(api: KubeApi, plan: ProfilePlan, signal: AbortSignal): Pr
 			await createOnce(api, resources.storageProfiles, plan.profile, signal);
 			return;
 		case 'recordMinimumSize': {
-			const patch = {metadata: {annotations: {[annotations.minimumSupportedPvcSize]: plan.size}}};
-			const {metadata} = plan.profile;
-			try {
-				await api.mergePatch(resources.storageProfiles, metadata, patch, {uid: metadata.uid, fieldManager, signal});
-			} catch (error) {
-				if (!isNotFound(error)) throw error;
-			}
+			const size = {[annotations.minimumSupportedPvcSize]: plan.size};
+			await annotateExactly(api, resources.storageProfiles, plan.profile, {annotations: size}, signal);
 			return;
 		}
 		case 'delete':
@@ -66,7 +61,7 @@ export function makeStorageProfileController({api, caches, log, clock}: StorageP
 	const infos = new ProfileInfos();
 
 	async function reconcile(name: string, round: {signal: AbortSignal; log: Logger}): Promise<ReconcileResult> {
-		if (caches.progress(resources.storageProfiles).resourceVersion === undefined) return {recheckAfterMs: notServedMs};
+		if (!caches.isServed(resources.storageProfiles)) return {recheckAfterMs: notServedMs};
 		const observed = observe(name, caches, clock.now());
 		const {storageClass, resolved} = observed;
 		infos.show(name, storageClass && resolved && profileInfo(storageClass, resolved));

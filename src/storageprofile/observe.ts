@@ -1,6 +1,7 @@
 /** What a StorageProfile is made of, read from the caches. */
 import type {PersistentVolume, StorageClass} from '../api/kubernetes.ts';
 import type {StorageProfile} from '../api/storage-profile.ts';
+import {timestampOf} from '../api/timestamp.ts';
 import type {Caches} from '../kube/caches.ts';
 import * as resources from '../kube/resources.ts';
 import type {Index} from '../kube/store.ts';
@@ -45,7 +46,7 @@ export function observe(name: string, caches: Caches, nowMs: number): Observed {
 	const storageClass = caches.store(resources.storageClasses).get(undefined, name);
 	return {
 		name,
-		now: new Date(nowMs).toISOString().replace(/\.\d+Z$/, 'Z'),
+		now: timestampOf(nowMs),
 		storageClass,
 		profile: caches.store(resources.storageProfiles).get(undefined, name),
 		resolved: storageClass && resolveProfile(profileFacts(caches, storageClass)),

@@ -1,6 +1,7 @@
 /** Says of DataImportCrons that nobody carries them out. Key: `namespace/name`. */
 import type {KubeObject} from '../api/kubernetes.ts';
 import {fieldManager} from '../api/names.ts';
+import {timestampOf} from '../api/timestamp.ts';
 import type {Caches} from '../kube/caches.ts';
 import type {KubeApi} from '../kube/client.ts';
 import {Controller, watch} from '../kube/controller.ts';
@@ -22,7 +23,7 @@ function observe(key: string, {caches, clock}: UnsupportedOptions): Observed {
 	const {namespace, name} = parseKey(key);
 	return {
 		cron: caches.store(resources.dataImportCrons).get(namespace, name),
-		now: new Date(clock.now()).toISOString().replace(/\.\d+Z$/, 'Z'),
+		now: timestampOf(clock.now()),
 	};
 }
 

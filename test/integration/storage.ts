@@ -4,6 +4,7 @@ import type {Event} from '../../src/api/event.ts';
 import type {ContainerStatus, ObjectMeta, PersistentVolumeClaim, Pod} from '../../src/api/kubernetes.ts';
 import {importerPodName, primeClaimName} from '../../src/api/names.ts';
 import type {VolumeSnapshot} from '../../src/api/snapshot.ts';
+import {timestampOf} from '../../src/api/timestamp.ts';
 import {formatTerminationMessage} from '../../src/api/worker-contract.ts';
 import type {KubeClient} from '../../src/kube/client.ts';
 import * as resources from '../../src/kube/resources.ts';
@@ -203,7 +204,7 @@ export async function refuseCut(api: KubeClient, snapshot: VolumeSnapshot, answe
 /** What the provisioner tells when the driver refuses to make the claim. */
 export async function refuse(api: KubeClient, {metadata}: PersistentVolumeClaim, answer: string): Promise<Event> {
 	const {namespace = '', name, uid = ''} = metadata;
-	const at = new Date().toISOString().replace(/\.\d+Z$/, 'Z');
+	const at = timestampOf(Date.now());
 	return api.create(resources.events, {
 		apiVersion: 'v1',
 		kind: 'Event',

@@ -4,6 +4,7 @@ import type {PersistentVolume, PersistentVolumeClaim} from '../../api/kubernetes
 import {annotations} from '../../api/names.ts';
 import {isRenderProblem} from '../../datavolume/render.ts';
 import * as resources from '../../kube/resources.ts';
+import {volumeOf} from '../../kube/volume-of.ts';
 import {podsByTarget} from '../../populate/observe.ts';
 import {age, shownSize} from '../printed.ts';
 import {shownUrl} from '../shown-url.ts';
@@ -70,8 +71,7 @@ function sourceText({dataVolume, caches, observed, isJudged}: Sight): string {
 		return `${what}: ${restoreSize ?? 'of unknown size'}, ${readyToUse ? 'ready to use' : 'not ready'}`;
 	}
 	const claim = caches.store(resources.persistentVolumeClaims).get(namespace, name);
-	const volume = caches.store(resources.persistentVolumes).get(undefined, claim?.spec.volumeName ?? '');
-	return claim ? `${what}: ${describeClaim(claim, volume)}` : missing;
+	return claim ? `${what}: ${describeClaim(claim, volumeOf(caches, claim))}` : missing;
 }
 
 function diskText({dataVolume, observed, isJudged}: Sight): string {

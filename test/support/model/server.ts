@@ -3,6 +3,7 @@
  * go away, and the history that watches follow, each kind for itself and as late as the model likes.
  */
 import type {KubeObject} from '../../../src/api/kubernetes.ts';
+import {timestampOf} from '../../../src/api/timestamp.ts';
 import type {DeleteOptions, ObjectKey, PatchOptions} from '../../../src/kube/client.ts';
 import {ApiError} from '../../../src/kube/errors.ts';
 import {keyOf, makeKey} from '../../../src/kube/object-key.ts';
@@ -130,7 +131,7 @@ export class ModelServer {
 	}
 
 	#timestamp(): string {
-		return new Date(this.#now()).toISOString().replace(/\.\d+Z$/, 'Z');
+		return timestampOf(this.#now());
 	}
 
 	#entry(path: string): Kind {
